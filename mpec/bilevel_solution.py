@@ -1,0 +1,358 @@
+"""Solve a single-level model and check what comes out as a bilevel solution: claims are checked, not believed.
+
+After the solver: *polish* fixes one side of every pair to zero and solves what is left (an LP, or a QP),
+so that binaries which were only nearly integral leave no trace. Then every follower is solved again at the
+leader's decisions, and every condition is evaluated.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from mpec import tolerances
+from mpec.bilevel import FollowerEntry
+from mpec.diagnosis import why_infeasible
+from mpec.linear_model import Array, LinearModel, Products
+from mpec.modes.big_m import BigM
+from mpec.optimiser import Optimiser
+from mpec.reformulation import SingleLevel, copy_model
+from mpec.solvers import SolverError, SolverMissing, open_session
+from mpec.solvers.session import Solved
+
+FEASIBLE = 1e-6
+"""Relative violation up to which a row counts as satisfied."""
+
+OPTIMAL = 1e-6
+"""Relative distance of a follower's objective from its optimum, and target gap of the leader's."""
+
+
+@dataclass(frozen=True)
+class Check:
+    name: str
+    value: float
+    tolerance: float
+
+    @property
+    def passed(self) -> bool:
+        return self.value <= self.tolerance
+
+
+@dataclass(frozen=True)
+class UsedM:
+    """A big-M of the report with the distance of the solution from it."""
+
+    bound: BigM
+    distance: float
+
+
+@dataclass(frozen=True)
+class BilevelSolution:
+    """The outcome. ``status``: optimal, feasible (optimality not proven), infeasible, refused.
+
+    ``verdict``: CERTIFIED (checks passed, bound met, every M proven), EQUILIBRIUM (checks passed),
+    REJECTED (a check failed), INFEASIBLE (proven), REFUSED. Objectives as the players state them.
+    """
+
+    status: str
+    verdict: str
+    leader_objective: float | None = None
+    bound: float | None = None
+    follower_objectives: tuple[float, ...] = ()
+    variables: Mapping[str, float] = field(default_factory=dict)
+    x: Array | None = None
+    checks: tuple[Check, ...] = ()
+    big_m: tuple[UsedM, ...] = ()
+    reason: str = ""
+    solver: str = ""
+    mode: str = ""
+    seconds: float = 0.0
+
+    @property
+    def gap(self) -> float | None:
+        if self.leader_objective is None or self.bound is None:
+            return None
+        return abs(self.bound - self.leader_objective) / max(1.0, abs(self.leader_objective))
+
+    def summary(self) -> dict[str, Any]:
+        """What a command prints as JSON: a number that doesn't exist is None, never NaN or infinite."""
+        followers = [_number(v) for v in self.follower_objectives]
+        return {
+            "status": self.status,
+            "verdict": self.verdict,
+            "leader_objective": _number(self.leader_objective),
+            "follower_objective": followers[0] if len(followers) == 1 else (followers or None),
+            "variables": {k: _number(v) for k, v in self.variables.items()},
+            "reason": self.reason,
+            "bound": _number(self.bound),
+            "gap": _number(self.gap),
+            "solver": self.solver,
+            "mode": self.mode,
+            "seconds": _number(self.seconds),
+            "checks": [
+                {"name": c.name, "value": _number(c.value), "tolerance": c.tolerance, "passed": c.passed}
+                for c in self.checks
+            ],
+            "big_m": [
+                {
+                    "name": m.bound.name,
+                    "side": m.bound.side,
+                    "value": _number(m.bound.value),
+                    "source": m.bound.source,
+                    "proven": m.bound.proven,
+                    "distance": _number(m.distance),
+                    "leaks": m.bound.leaks,
+                }
+                for m in self.big_m
+            ],
+        }
+
+
+def _number(value: float | None) -> float | None:
+    return None if value is None or not math.isfinite(value) else float(value)
+
+
+def solve_single_level(
+    single: SingleLevel,
+    *,
+    solver: str | None = None,
+    gap: float = 1e-7,
+    time_limit: float | None = None,
+    threads: int = 1,
+    seed: int = 0,
+    load: bool = True,
+) -> BilevelSolution:
+    """Solve, polish, check; with ``load`` the values go into the modelling variables.
+
+    Raises SolverMissing where the solver can't take the model.
+    """
+    began = time.perf_counter()
+    name = solver or single.solver
+    if single.infeasible:
+        return _infeasible(single, name, began)
+    session = open_session(single.model, name, threads=threads, seed=seed)
+    try:
+        solved = session.solve(gap=gap, time_limit=time_limit)
+    finally:
+        session.close()
+    if solved.status == "infeasible":
+        return _infeasible(single, name, began)
+    if solved.status == "unbounded":
+        reason = (
+            "the single-level relaxation is unbounded in the leader's direction: bound the leader's variables or objective"
+        )
+        return BilevelSolution("refused", "REFUSED", reason=reason, solver=name, mode=single.mode, seconds=time.perf_counter() - began)
+    if solved.x is None:
+        bound = solved.bound if math.isfinite(solved.bound) else None
+        reason = "no point was found in the time allowed"
+        return BilevelSolution("refused", "REFUSED", bound=bound, reason=reason, solver=name, mode=single.mode, seconds=time.perf_counter() - began)
+    out = judged(single, solved, name, time.perf_counter() - began)
+    if load and out.x is not None:
+        for column, variable in single.problem.handles.items():
+            variable.set_value(float(out.x[column]), skip_validation=True)
+    return out
+
+
+def _infeasible(single: SingleLevel, solver: str, began: float) -> BilevelSolution:
+    if single.assumed:
+        return BilevelSolution(
+            "refused",
+            "REFUSED",
+            reason="infeasible under asserted bounds, which proves nothing: remove assert_bounds or enlarge them",
+            solver=solver,
+            mode=single.mode,
+            seconds=time.perf_counter() - began,
+        )
+    return BilevelSolution(
+        "infeasible",
+        "INFEASIBLE",
+        reason=why_infeasible(single),
+        solver=solver,
+        mode=single.mode,
+        seconds=time.perf_counter() - began,
+    )
+
+
+def judged(single: SingleLevel, solved: Solved, solver: str, seconds: float) -> BilevelSolution:
+    """The polished point of a solve with all checks and the verdict."""
+    assert solved.x is not None
+    raw = solved.x[: single.base.columns]
+    x = polish(single, solved.x, solver)
+    checks = evaluate(single, x)
+    if not all(c.passed for c in checks):
+        from_solver = evaluate(single, raw)
+        if all(c.passed for c in from_solver):
+            x, checks = raw, from_solver
+    objective = single.base.objective(x)
+    bound = solved.bound if math.isfinite(solved.bound) else None
+    if bound is not None:
+        # A point that was checked is a value the bound can't be worse than; a bound beyond it is only rounding or false.
+        beyond = (objective - bound) if single.base.maximise else (bound - objective)
+        checks = (*checks, Check("bound not beaten by the point", beyond / max(1.0, abs(objective)), OPTIMAL))
+    proven = not single.assumed
+    close = bound is not None and abs(bound - objective) <= OPTIMAL * max(1.0, abs(objective))
+    passed = all(c.passed for c in checks)
+    verdict = "REJECTED" if not passed else ("CERTIFIED" if proven and close else "EQUILIBRIUM")
+    status = "optimal" if verdict == "CERTIFIED" else "feasible"
+    return BilevelSolution(
+        status,
+        verdict,
+        objective,
+        bound,
+        tuple(f.optimiser.own_value(x[f.primal], x[f.given]) for f in single.problem.followers),
+        {n: float(v) for n, v in zip(single.problem.model.column_names, x, strict=False)},
+        x,
+        checks,
+        _used(single, x),
+        _reason(single, checks, proven, close),
+        solver,
+        single.mode,
+        seconds,
+    )
+
+
+def _reason(single: SingleLevel, checks: tuple[Check, ...], proven: bool, close: bool) -> str:
+    failed = [f"{c.name}: {c.value:.3g} > {c.tolerance:.3g}" for c in checks if not c.passed]
+    parts = ["; ".join(failed)] if failed else []
+    if not proven:
+        parts.append("a big-M is ASSUMED, so the optimum is not proven")
+    if not close:
+        parts.append("the bound is not met")
+    leaking = single.written.leaking
+    if leaking:
+        worst = max(leaking, key=lambda m: m.leak)
+        parts.append(
+            f"{len(leaking)} big-Ms reach the leak limit (largest {worst.value:.6g} on {worst.name}): the bound may be loose"
+        )
+    return "; ".join(parts)
+
+
+def _used(single: SingleLevel, x: Array) -> tuple[UsedM, ...]:
+    by_name = {p.name: p for p in single.pairs}
+    out = []
+    for m in single.written.report:
+        pair = by_name[m.name]
+        side = pair.slack if m.side == "slack" else pair.multiplier
+        out.append(UsedM(m, m.value - side.at(x)))
+    return tuple(out)
+
+
+def polish(single: SingleLevel, x: Array, solver: str) -> Array:
+    """The best point with one side of every pair fixed at zero, the side that is (nearly) zero at x.
+
+    Falls back to x itself where the fixed problem can't be solved.
+    """
+    fixed = copy_model(single.base)
+    point = x[: fixed.columns]
+    for j in np.flatnonzero(fixed.integer):
+        fixed.lower[j] = fixed.upper[j] = float(np.round(point[j]))
+    fixed.integer = [False] * fixed.columns
+    for i, pair in enumerate(single.pairs):
+        side = pair.slack if _slack_is_zero(single, i, x) else pair.multiplier
+        fixed.add_row(f"fixed[{pair.name}]", side.columns, side.values, -math.inf, -side.constant)
+    for name in dict.fromkeys(("highs", solver)):
+        try:
+            session = open_session(fixed, name)
+            solved = session.solve(gap=1e-9)
+            session.close()
+        except SolverMissing:
+            continue
+        except SolverError:
+            return point
+        return solved.x if solved.x is not None else point
+    return point
+
+
+def _slack_is_zero(single: SingleLevel, i: int, x: Array) -> bool:
+    """Whether the slack is the side to fix: by the binary where there is one, else by relative size."""
+    pair = single.pairs[i]
+    z = int(single.written.binaries[i])
+    if z >= 0 and min(x[z], 1.0 - x[z]) < 1e-4:
+        return bool(x[z] > 0.5)
+    s, y = abs(pair.slack.at(x)), abs(pair.multiplier.at(x))
+    s_size = 1.0 + float(np.abs(pair.slack.values) @ np.abs(x[pair.slack.columns]))
+    return s / s_size <= y / (1.0 + y)
+
+
+def evaluate(single: SingleLevel, x: Array) -> tuple[Check, ...]:
+    """Leader's rows, KKT rows, signs, complementarity, and every follower solved again."""
+    base = single.base
+    checks = [Check("rows and bounds", _relative_violation(base, x), FEASIBLE)]
+    worst = 0.0
+    for pair in single.pairs:
+        s, y = pair.slack.at(x), pair.multiplier.at(x)
+        worst = max(worst, min(abs(s), abs(y)), -s, -y)
+    checks.append(Check("complementarity", worst, FEASIBLE))
+    for follower in single.problem.followers:
+        checks.append(_follower_check(follower, x))
+    return tuple(checks)
+
+
+def _relative_violation(model: LinearModel, x: Array) -> float:
+    """Largest violation of a row, bound, quadratic row or integrality, relative to its size."""
+    act = model.activity(x)
+    size = 1.0 + abs(model.matrix()) @ np.abs(x)
+    worst = 0.0
+    for low, value, high, scale in (
+        (np.array(model.row_lower), act, np.array(model.row_upper), size),
+        (np.array(model.lower), x, np.array(model.upper), 1.0 + np.abs(x)),
+    ):
+        if len(value):
+            worst = max(worst, float(np.max((low - value) / scale)), float(np.max((value - high) / scale)))
+    for row in model.quadratic_rows:
+        scale_row = 1.0 + abs(row.at(x))
+        worst = max(worst, (row.lower - row.at(x)) / scale_row, (row.at(x) - row.upper) / scale_row)
+    whole = np.array(model.integer, dtype=bool)
+    if whole.any():
+        worst = max(worst, float(np.max(np.abs(x[whole] - np.round(x[whole])))))
+    return worst
+
+
+def _follower_check(follower: FollowerEntry, x: Array) -> Check:
+    """How far the follower's objective at x lies from its optimum at the same given quantities."""
+    name = f"optimality of {follower.optimiser.name}"
+    p = x[follower.given]
+    best = optimal_value(follower.optimiser, p)
+    if best is None:
+        return Check(name, math.inf, OPTIMAL)
+    mine = follower.optimiser.value(x[follower.primal], p)
+    return Check(name, abs(mine - best) / max(1.0, abs(best)), OPTIMAL)
+
+
+def optimal_value(optimiser: Optimiser, p: Array) -> float | None:
+    """min over x at given p (the minimised form), by HiGHS; None where it is infeasible or unbounded."""
+    model = follower_model(optimiser, p)
+    session = open_session(model, "highs")
+    try:
+        solved = session.solve()
+    finally:
+        session.close()
+    return solved.objective if solved.status == "optimal" else None
+
+
+def follower_model(optimiser: Optimiser, p: Array) -> LinearModel:
+    """The follower's own problem at given p as a model."""
+    model = LinearModel(optimiser.name)
+    columns = model.add_variables(optimiser.columns, optimiser.lower, optimiser.upper)
+    # Given quantities come from a solver: its rounding may not make the follower's problem infeasible.
+    shift = optimiser.given_matrix @ p
+    empty = np.diff(optimiser.matrix.indptr) == 0
+    low = np.where(empty, -math.inf, optimiser.row_lower - shift)
+    high = np.where(empty, math.inf, optimiser.row_upper - shift)
+    model.add_rows(optimiser.rows, optimiser.matrix, columns, low, high)
+    cost = np.array(optimiser.cost, dtype=float)
+    if optimiser.cross is not None:
+        cost = cost + optimiser.cross @ p
+    model.cost = cost.tolist()
+    model.constant = optimiser.value(np.zeros(len(optimiser.columns)), p)
+    if optimiser.quadratic is not None:
+        coo = optimiser.quadratic.tocoo()
+        model.cost_products = Products(
+            tuple(coo.row.tolist()), tuple(coo.col.tolist()), tuple((0.5 * coo.data).tolist())
+        )
+    return model

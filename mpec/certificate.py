@@ -1,0 +1,394 @@
+"""The judge: takes any point of the game and the claims made about it, and recomputes everything.
+
+Verdicts (design: what "certified" means):
+
+    CERTIFIED    every check passed, the upper bound was re-proved with proven Ms, and its gap is within target
+    EQUILIBRIUM  every check passed, so the profit is real; the bound is missing, above target, not rechecked or
+                 rests on an assumed M
+    REJECTED     a check failed; which, by how much, where
+    INFEASIBLE   re-proved that no prices in the box are allowed
+    NO_POINT     there is no point to judge (a run that found none in time)
+
+It imports nothing that knows how a point is found or a bound is made; the recheck of the bound hands its
+outcome over as a record. A stored verdict is never read. Nonsense in a point is a failed check, not a crash.
+"""
+
+from __future__ import annotations
+
+import math
+import platform
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from formulations.route_records import RouteSet
+from instances.model import Instance
+from mpec import result_folder, tolerances
+from mpec.checks import bound, electricity, equations, users
+from mpec.checks.record import Check, RecheckOutcome, RecheckState, failed, guarded, worst
+from mpec.equilibrium import Equilibrium, Point
+from mpec.indicators import indicators
+from mpec.pessimistic import Pessimistic, least_profit
+
+__all__ = ["Certificate", "Check", "RecheckOutcome", "certify", "certify_folder"]
+
+Verdict = Literal["CERTIFIED", "EQUILIBRIUM", "REJECTED", "INFEASIBLE", "NO_POINT"]
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """What the judge found. lower_bound is the recomputed profit (None unless the point passed every check).
+
+    upper_bound: re-proved where recheck is "confirmed", else as stated (a number in a file); never below
+    lower_bound; None when there is none or it was found void. gap: (upper - lower) / max(|upper|, 1).
+    electricity_low, _high: (M, T), on the optimal dual face. profit_on_tolerance: the part of the profit earned
+    on routes dearer than the cheapest by more than the aim (1e-9), money; 0 means that the point is an
+    equilibrium of the exact game up to rounding.
+    """
+
+    verdict: Verdict
+    lower_bound: float | None
+    upper_bound: float | None
+    gap: float | None
+    target_gap: float
+    epsilon: float
+    delta: float
+    optimistic_profit: float | None
+    pessimistic_profit: Pessimistic | None
+    recheck: RecheckState
+    checks: tuple[Check, ...]
+    big_m: tuple[dict[str, Any], ...]
+    route_set: Literal["complete", "declared"]
+    notes: tuple[str, ...]
+    profit_on_tolerance: float | None
+    ac_voltage_error: float | None
+    bpr_gap: float | None
+    electricity_low: np.ndarray | None
+    electricity_high: np.ndarray | None
+    solver: str
+    seed: int
+    versions: Mapping[str, str]
+    solve_seconds: float
+    seconds: float
+
+    @property
+    def failures(self) -> tuple[Check, ...]:
+        """The checks that did not pass."""
+        return tuple(check for check in self.checks if not check.passed)
+
+    def to_json(self) -> dict[str, Any]:
+        """certificate.json."""
+        pessimistic = None if self.pessimistic_profit is None else self.pessimistic_profit.to_json()
+        return {
+            "verdict": self.verdict,
+            "lower_bound": self.lower_bound,
+            "upper_bound": self.upper_bound,
+            "gap": self.gap,
+            "target_gap": self.target_gap,
+            "epsilon": self.epsilon,
+            "delta": self.delta,
+            "optimistic_profit": self.optimistic_profit,
+            "pessimistic_profit": pessimistic,
+            "recheck": self.recheck,
+            "checks": [check.to_json() for check in self.checks],
+            "big_m": list(self.big_m),
+            "route_set": self.route_set,
+            "notes": list(self.notes),
+            "profit_on_tolerance": self.profit_on_tolerance,
+            "ac_voltage_error_pu": self.ac_voltage_error,
+            "bpr_gap_h": self.bpr_gap,
+            "electricity_price_interval": None
+            if self.electricity_low is None or self.electricity_high is None
+            else {"low": self.electricity_low.tolist(), "high": self.electricity_high.tolist()},
+            "solver": self.solver,
+            "seed": self.seed,
+            "versions": dict(self.versions),
+            "solve_seconds": self.solve_seconds,
+            "seconds": self.seconds,
+        }
+
+
+@dataclass
+class _Findings:
+    """What judging a point gives; filled step by step."""
+
+    checks: list[Check]
+    answer: equations.Answer | None = None
+    profit: float | None = None
+    low: np.ndarray | None = None
+    high: np.ndarray | None = None
+    on_tolerance: float | None = None
+
+    @property
+    def passed(self) -> bool:
+        return self.answer is not None and all(check.passed for check in self.checks)
+
+
+def certify(
+    instance: Instance,
+    equilibrium: Equilibrium,
+    *,
+    target_gap: float = 0.01,
+    recheck: RecheckOutcome | None = None,
+    routes: RouteSet | None = None,
+    pessimistic: bool = True,
+) -> Certificate:
+    """Judge a point and its claims against ``instance``. Never raises for what the point or the claims hold.
+
+    recheck      outcome of re-proving the bound; without it CERTIFIED is out of reach
+    routes       the RouteSet that the bound covers, if it is at hand: used routes must belong to it
+    pessimistic  also bound the least profit over the followers' answers (seconds on a day)
+    """
+    began = time.perf_counter()
+    point = equilibrium.point
+    found = judge_point(instance, point, routes) if point is not None else _Findings([])
+    checks = list(found.checks)
+    lower = found.profit if point is not None and found.passed else None
+    ms = bound.check_big_m(equilibrium.bound_record, point if found.answer else None, found.answer, instance)
+    checks += guarded("claims", 0.0, lambda: _claims(instance, equilibrium, found, ms, recheck))
+    state: RecheckState = "none" if recheck is None else recheck.state
+    upper = _upper(equilibrium, recheck, lower, checks)
+    gap = None if lower is None or upper is None else (upper - lower) / max(abs(upper), 1.0)
+    assumed = tuple(dict.fromkeys((*ms.assumed, *(recheck.assumed if recheck else ()))))
+    verdict = _verdict(equilibrium, checks, gap, target_gap, recheck, assumed)
+    notes = _notes(instance, equilibrium, found, verdict, recheck, assumed, ms, gap, target_gap)
+    tie: Pessimistic | None = None
+    if lower is not None and point is not None and found.answer is not None and pessimistic:
+        tie = least_profit(instance, point, found.answer, routes=routes)
+        notes += tie.notes
+    ac_error = _ac_error(instance, point, found.answer, notes) if lower is not None else None
+    return Certificate(
+        verdict=verdict,
+        lower_bound=lower,
+        upper_bound=upper,
+        gap=gap,
+        target_gap=target_gap,
+        epsilon=tolerances.EPSILON,
+        delta=tolerances.DELTA,
+        optimistic_profit=lower,
+        pessimistic_profit=tie,
+        recheck=state,
+        checks=tuple(checks),
+        big_m=ms.rows,
+        route_set="complete" if instance.route_set is None else "declared",
+        notes=tuple(notes),
+        profit_on_tolerance=found.on_tolerance,
+        ac_voltage_error=ac_error,
+        bpr_gap=_finite((equilibrium.bound_record or {}).get("bpr_gap")),
+        electricity_low=found.low,
+        electricity_high=found.high,
+        solver=equilibrium.solver,
+        seed=equilibrium.seed,
+        versions=versions(),
+        solve_seconds=equilibrium.seconds,
+        seconds=time.perf_counter() - began,
+    )
+
+
+def judge_point(instance: Instance, point: Point, routes: RouteSet | None = None) -> _Findings:
+    """All checks of what the players do; the claims about bounds come later."""
+    found = _Findings([])
+    found.checks += guarded("equations", 0.0, lambda: equations.check_equations(instance, point))
+    if any(not c.passed and c.name in (*equations.FATAL, "equations") for c in found.checks):
+        return found
+    answer = equations.answer_of(instance, point)
+    found.answer, found.profit = answer, answer.profit(instance, point)
+    found.checks += guarded("wardrop", tolerances.EPSILON, lambda: _users(instance, point, found, answer))
+    if routes is not None:
+        found.checks += guarded("route_set", 0.0, lambda: [users.check_membership(instance, answer, routes)])
+    found.checks += guarded(
+        "electricity", electricity.PRICES, lambda: _electricity(instance, point, found, answer)
+    )
+    return found
+
+
+def _users(instance: Instance, point: Point, found: _Findings, answer: equations.Answer) -> list[Check]:
+    wardrop = users.check_wardrop(instance, point, answer)
+    found.on_tolerance = wardrop.profit_on_tolerance
+    return wardrop.checks
+
+
+def _electricity(instance: Instance, point: Point, found: _Findings, answer: equations.Answer) -> list[Check]:
+    result = electricity.check_electricity(instance, point, answer.traffic.load_kw)
+    found.low, found.high = result.low, result.high
+    if instance.tariff_mode != "dlmp":
+        return result.checks
+    return [*result.checks, electricity.check_interval(instance, point, result.low, result.high)]
+
+
+def _claims(
+    instance: Instance,
+    equilibrium: Equilibrium,
+    found: _Findings,
+    ms: bound.Ms,
+    recheck: RecheckOutcome | None,
+) -> list[Check]:
+    """What is stated about bounds, Ms and intervals, as far as the judged point can contradict it."""
+    checks, record = list(ms.checks), equilibrium.bound_record
+    point, profit = equilibrium.point, found.profit
+    if point is None:
+        return checks + bound.check_recheck(equilibrium.upper_bound, recheck)
+    if found.passed and found.answer is not None and profit is not None:
+        checks += bound.check_upper(equilibrium.upper_bound, record, profit)
+        checks.append(bound.check_intervals(record, instance, point, found.answer, profit))
+        checks += bound.check_claims(
+            equilibrium.lower_bound, equilibrium.bounds, profit, equilibrium.upper_bound
+        )
+    if equilibrium.status not in ("optimal", "feasible"):
+        checks.append(failed("status", 0.0, f"{equilibrium.status!r} although there is a point"))
+    return checks + bound.check_recheck(equilibrium.upper_bound, recheck)
+
+
+def _upper(
+    equilibrium: Equilibrium, recheck: RecheckOutcome | None, lower: float | None, checks: list[Check]
+) -> float | None:
+    """The bound that may be told: re-proved if confirmed, else as stated; None when a check found it void."""
+    stated = _finite(equilibrium.upper_bound)
+    if any(not check.passed and check.name in bound.VOIDS for check in checks):
+        return None
+    if recheck is not None and recheck.state == "confirmed" and recheck.upper_bound is not None:
+        stated = _finite(recheck.upper_bound)
+    return stated if stated is None or lower is None else max(stated, lower)
+
+
+def _verdict(
+    equilibrium: Equilibrium,
+    checks: list[Check],
+    gap: float | None,
+    target_gap: float,
+    recheck: RecheckOutcome | None,
+    assumed: tuple[str, ...],
+) -> Verdict:
+    if any(not check.passed for check in checks):
+        return "REJECTED"
+    confirmed = recheck is not None and recheck.state == "confirmed"
+    if equilibrium.point is None:
+        return "INFEASIBLE" if confirmed and recheck is not None and recheck.infeasible else "NO_POINT"
+    if confirmed and not assumed and gap is not None and gap <= target_gap:
+        return "CERTIFIED"
+    return "EQUILIBRIUM"
+
+
+def _notes(
+    instance: Instance,
+    equilibrium: Equilibrium,
+    found: _Findings,
+    verdict: Verdict,
+    recheck: RecheckOutcome | None,
+    assumed: tuple[str, ...],
+    ms: bound.Ms,
+    gap: float | None,
+    target_gap: float,
+) -> list[str]:
+    notes = []
+    if instance.route_set is not None:
+        notes.append("Game and judge are restricted to the declared route set.")
+    if equilibrium.point is None:
+        if equilibrium.status == "infeasible" and verdict == "NO_POINT":
+            notes.append("Infeasibility is claimed, but was not re-proved.")
+        elif recheck is not None and recheck.infeasible:
+            notes.append(f"No prices in the box are allowed: {recheck.details}")
+        return notes
+    if equilibrium.upper_bound is None:
+        notes.append("No upper bound is claimed.")
+    elif recheck is None or recheck.state == "none":
+        notes.append("bound not rechecked")
+    elif recheck.state == "undecided":
+        notes.append(f"bound recheck undecided: {recheck.details}")
+    if assumed:
+        notes.append(f"{len(assumed)} Ms are assumed, not proven: {', '.join(assumed[:5])}")
+    if ms.leaks:
+        notes.append(
+            f"{len(ms.leaks)} Ms leak through the integrality tolerance; that only loosens the bound."
+        )
+    if gap is not None and gap > target_gap:
+        notes.append(f"The gap {100 * gap:.3g} % is above the target {100 * target_gap:.3g} %.")
+    if found.on_tolerance is not None and found.passed:
+        notes.append(
+            "Every used route is cheapest to 1e-9: the profit does not rest on the tolerances."
+            if found.on_tolerance == 0.0
+            else f"{found.on_tolerance:.6g} {instance.currency} of the profit rest on routes that are dearer by "
+            f"more than 1e-9 (allowed up to {tolerances.EPSILON:g}): it is a bound of the eps-game."
+        )
+    return notes
+
+
+def _ac_error(
+    instance: Instance, point: Point | None, answer: equations.Answer | None, notes: list[str]
+) -> float | None:
+    if point is None or answer is None:
+        return None
+    try:
+        return electricity.ac_voltage_error(instance, point, answer.traffic.load_kw)
+    except ArithmeticError as error:
+        notes.append(f"LinDistFlow is no guide here, the AC power flow has no solution: {error}")
+        return None
+
+
+def _finite(value: Any) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        return None
+    return float(value)
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the libraries that the judge's numbers come from."""
+    found = {"python": platform.python_version()}
+    for name in ("evcs-mpec", "numpy", "scipy", "highspy", "pyomo"):
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+# ---- stored results ----------------------------------------------------------------------------
+def certify_folder(
+    directory: Path | str,
+    *,
+    target_gap: float = 0.01,
+    recheck: Callable[[Equilibrium], RecheckOutcome] | None = None,
+    pessimistic: bool = True,
+) -> tuple[Equilibrium, Certificate]:
+    """Judge a stored result afresh: the point, and what equilibrium.json says beside it (gap, indicators, instance).
+
+    Raises ResultError when the folder can't be read. certificate.json is neither read nor written.
+    """
+    equilibrium = result_folder.read(directory)
+    claims = result_folder.read_claims(directory)
+    outcome = recheck(equilibrium) if recheck is not None and equilibrium.bound_record is not None else None
+    certificate = certify(
+        equilibrium.instance, equilibrium, target_gap=target_gap, recheck=outcome, pessimistic=pessimistic
+    )
+    return equilibrium, with_claims(certificate, equilibrium, claims)
+
+
+def with_claims(certificate: Certificate, equilibrium: Equilibrium, claims: Mapping[str, Any]) -> Certificate:
+    """The certificate with two more checks: gap and indicators of equilibrium.json follow from its other numbers."""
+    checks = [*certificate.checks, *guarded("figures_stated", 1e-9, lambda: _figures(equilibrium, claims))]
+    verdict = certificate.verdict
+    if any(not check.passed for check in checks):
+        verdict = "REJECTED"
+    return replace(certificate, checks=tuple(checks), verdict=verdict)
+
+
+def _figures(equilibrium: Equilibrium, claims: Mapping[str, Any]) -> list[Check]:
+    expected: dict[str, Any] = {"gap": equilibrium.gap}
+    if equilibrium.point is not None:
+        expected |= indicators(equilibrium.instance, equilibrium.point)
+    found = []
+    for name, value in expected.items():
+        stated = claims.get(name)
+        if value is None or stated is None:
+            found.append((0.0 if value is None and stated is None else math.nan, name))
+            continue
+        found.append((abs(float(stated) - value) / max(abs(value), 1e-6), name))
+    name_checks = [worst("figures_stated", 1e-9, found)]
+    if claims.get("instance") != equilibrium.instance.name:
+        name_checks.append(failed("instance_name", 0.0, f"equilibrium.json says {claims.get('instance')!r}"))
+    return name_checks

@@ -1,0 +1,65 @@
+"""All hours in one model: the linear relaxation of the day, and the textbook monolithic MILP."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from formulations.routes import RouteSet
+from mpec.coupling import CouplingRows, Multipliers, couple, multipliers_from_duals
+from mpec.expression import Expression
+from mpec.hour_dispatch import HourDispatch
+from mpec.hour_model import HourBlock, HourBuilder, HourState
+from mpec.hour_solve import HourPoint, read_point, set_objective
+from mpec.linear_model import LinearModel
+from mpec.solvers import open_session, safe_bound
+
+Array = np.ndarray
+
+
+@dataclass
+class DayModel:
+    model: LinearModel
+    blocks: list[HourBlock]
+    rows: CouplingRows
+    profit: Expression
+
+
+@dataclass(frozen=True)
+class DayAnswer:
+    """The relaxed day: a safe upper bound, the coupling's multipliers and each hour's point."""
+
+    bound: float
+    multipliers: Multipliers
+    points: list[HourPoint]
+    seconds: float
+
+
+def build_day(
+    routes: RouteSet, states: list[HourState], dispatches: list[HourDispatch | None], *, name: str = "day"
+) -> DayModel:
+    """Every selected hour's rows and the coupling between them, maximising the day's profit."""
+    model = LinearModel(name=name, maximise=True)
+    blocks = [
+        HourBuilder(model, routes, state, dispatch).build()
+        for state, dispatch in zip(states, dispatches, strict=True)
+    ]
+    rows, profit = couple(model, blocks, routes.instance)
+    set_objective(model, profit)
+    return DayModel(model, blocks, rows, profit)
+
+
+def relaxed_day(
+    routes: RouteSet, states: list[HourState], dispatches: list[HourDispatch | None]
+) -> DayAnswer | None:
+    """The LP relaxation of the day; None when the solver finds it infeasible or gives no duals."""
+    day = build_day(routes, states, dispatches)
+    session = open_session(day.model)
+    solved = session.solve(relax=True, time_limit=300.0)
+    if solved.x is None or solved.row_duals is None:
+        return None
+    multipliers = multipliers_from_duals(routes.instance, day.rows, solved.row_duals)
+    bound = safe_bound(day.model, solved.row_duals)
+    points = [read_point(block, solved.x) for block in day.blocks]
+    return DayAnswer(float(np.nan_to_num(bound, nan=np.inf)), multipliers, points, solved.seconds)

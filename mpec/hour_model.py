@@ -1,0 +1,368 @@
+"""One hour of the game as mixed-integer rows: a relaxation of the true game, exact road cost included.
+
+Every point of the eps-game whose quantities lie in the hour's intervals satisfies these rows, so the
+maximum over them bounds the hour's profit from above. What is nonlinear is held from both sides:
+road times by tangents and chords (29), residuals and the users' bill by McCormick rows (24), and the
+users' choice (31) by big-M pairs with derived Ms. Value-function cuts hold the bill from above.
+
+Revenue:  dt * sum_rs (cmin Wmod - kappa V - outside_cost w_out),  V = vehicle-hours of the pair.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from formulations.congestion import RoadCost
+from formulations.routes import RouteSet
+from instances.model import Instance
+from mpec.envelopes import Pieces, convex_from_above, convex_from_below, piecewise_product, product
+from mpec.expression import Expression, add_row
+from mpec.hour_dispatch import DispatchRows, HourDispatch, add_dispatch
+from mpec.intervals import Intervals, longest_stay
+from mpec.linear_model import LinearModel
+from mpec.tolerances import DELTA, EPSILON
+from mpec.value_cuts import Reference, add_value_cut
+
+Array = np.ndarray
+
+
+@dataclass
+class HourState:
+    """What is known of one hour: intervals, partitions and the reference flows of the cuts."""
+
+    t: int
+    box: Intervals
+    road_points: dict[int, tuple[float, ...]] = field(default_factory=dict)
+    cheapest_points: dict[int, tuple[float, ...]] = field(default_factory=dict)
+    references: list[Reference] = field(default_factory=list)
+    tangents: dict[int, tuple[float, ...]] = field(default_factory=dict)
+    dispatch_pairs: frozenset[str] = frozenset()
+
+
+@dataclass
+class HourBlock:
+    """Columns of one hour inside a LinearModel; -1 where a quantity is a constant or absent."""
+
+    t: int
+    price: Array
+    incoming: Array
+    residual: Array
+    modified: Array
+    cheapest: Array
+    bill: Array
+    hours: Array
+    road_flow: Array
+    road_time: Array
+    road_hours: Array
+    potential: Array
+    route_flow: Array
+    chosen: Array
+    load: Array
+    slack: dict[int, Expression]
+    revenue: Expression
+    electricity: Expression
+    allowance: float
+    dispatch: DispatchRows | None
+
+    @property
+    def profit(self) -> Expression:
+        """The hour's profit, money, with what the eps-game could add to it."""
+        return self.revenue.copy().plus(self.electricity, -1.0).shift(self.allowance)
+
+
+class HourBuilder:
+    """Writes one hour's rows into a model. ``prefix`` goes before every name."""
+
+    def __init__(
+        self, model: LinearModel, routes: RouteSet, state: HourState, dispatch: HourDispatch | None
+    ) -> None:
+        self.model, self.routes, self.state = model, routes, state
+        self.instance: Instance = routes.instance
+        self.box = state.box
+        self.prefix = f"h{self.instance.periods[state.t].id}"
+        self.roads = RoadCost.of(self.instance)
+        self.dispatch_data = dispatch
+        self.used = np.flatnonzero(self.box.usable & (self.box.high["route_flow"] > 0))
+        self.pairs = [int(n) for n in np.unique(routes.pair[self.used])]
+        on = routes.on_road[self.used].sum(axis=0) > 0
+        varying = (self.roads.alpha > 0) & (self.roads.beta > 0) & (self.box.width("road_flow") > 0)
+        self.varying = np.flatnonzero(on & varying)
+        slow = self.roads.time(self.box.high["road_flow"])
+        fast = self.roads.time(self.box.low["road_flow"])
+        self.slow, self.fast = slow, fast
+        self.stay_h, self.most_kwh = longest_stay(routes, slow)
+        fixed = np.where(np.isin(np.arange(len(slow)), self.varying), 0.0, slow)
+        # Roads whose time can't vary fold into the route's own constant time.
+        self.fixed_h = np.where(routes.outside, 0.0, routes.on_road @ fixed + routes.charging_h)
+
+    def build(self) -> HourBlock:
+        self.block = self._columns()
+        self._flow_rows()
+        self._road_rows()
+        self._residual_rows()
+        self._bill_rows()
+        self._choice_rows()
+        self._leader_products()
+        for i, reference in enumerate(self.state.references):
+            add_value_cut(self, reference, i)
+        if self.dispatch_data is not None:
+            self.block.dispatch = add_dispatch(
+                self.model, self.dispatch_data, self.block.load, self.prefix, self.state.dispatch_pairs
+            )
+            self.block.electricity.plus(self.block.dispatch.bill)
+        return self.block
+
+    def _name(self, text: str, identifier: object = "") -> str:
+        return f"{self.prefix}.{text}[{identifier}]" if identifier != "" else f"{self.prefix}.{text}"
+
+    def _one(self, quantity: str, index: int, label: object) -> int:
+        low, high = self.box.low[quantity][index], self.box.high[quantity][index]
+        return self.model.add_variable(self._name(quantity, label), float(low), float(high))
+
+    def _columns(self) -> HourBlock:
+        instance, box, model = self.instance, self.box, self.model
+        pair_count, road_count = len(instance.pairs), len(instance.roads)
+        label = [f"{p.origin}-{p.destination}" for p in instance.pairs]
+
+        def blank(size: int) -> Array:
+            return np.full(size, -1, dtype=int)
+
+        block = HourBlock(
+            t=self.state.t,
+            price=np.array([self._one("price", m, s.id) for m, s in enumerate(instance.stations)], dtype=int),
+            load=np.array([self._one("load", m, s.id) for m, s in enumerate(instance.stations)], dtype=int),
+            incoming=blank(pair_count),
+            residual=blank(pair_count),
+            modified=blank(pair_count),
+            cheapest=blank(pair_count),
+            bill=blank(pair_count),
+            hours=blank(pair_count),
+            road_flow=blank(road_count),
+            road_time=blank(road_count),
+            road_hours=blank(road_count),
+            potential=blank(road_count),
+            route_flow=blank(len(self.routes.routes)),
+            chosen=blank(len(self.routes.routes)),
+            slack={},
+            revenue=Expression(),
+            electricity=Expression(),
+            allowance=0.0,
+            dispatch=None,
+        )
+        for n in range(pair_count):
+            block.incoming[n] = self._one("incoming", n, label[n])
+            block.residual[n] = self._one("residual", n, label[n])
+        for n in self.pairs:
+            block.modified[n] = self._one("modified", n, label[n])
+            block.cheapest[n] = self._one("cheapest", n, label[n])
+            corners = np.outer(
+                [box.low["cheapest"][n], box.high["cheapest"][n]],
+                [box.low["modified"][n], box.high["modified"][n]],
+            )
+            block.bill[n] = model.add_variable(self._name("bill", label[n]), corners.min(), corners.max())
+            most = box.high["modified"][n] * self.stay_h
+            block.hours[n] = model.add_variable(self._name("hours", label[n]), 0.0, most)
+        for a in self.varying:
+            road = instance.roads[a].id
+            low, high = box.low["road_flow"][a], box.high["road_flow"][a]
+            block.road_flow[a] = self._one("road_flow", int(a), road)
+            block.road_time[a] = model.add_variable(self._name("time", road), self.fast[a], self.slow[a])
+            block.road_hours[a] = model.add_variable(
+                self._name("road_hours", road), low * self.fast[a], high * self.slow[a]
+            )
+            ends = self.roads.integral(self._spread(a, [low, high]))[a]
+            block.potential[a] = model.add_variable(self._name("potential", road), ends[0], ends[1])
+        for k in self.used:
+            block.route_flow[k] = self._one("route_flow", int(k), int(k))
+        return block
+
+    def _spread(self, a: int, points: Sequence[float] | Array) -> Array:
+        """``points`` on road a as a flow array (A, K) for RoadCost."""
+        flows = np.zeros((len(self.instance.roads), len(points)))
+        flows[a] = points
+        return flows
+
+    def _flow_rows(self) -> None:
+        """(27), (22), (23) and (26); what the eps-game lets stray is the width of the rows."""
+        model, block, routes = self.model, self.block, self.routes
+        stray = float(self.box.stray[self.pairs].sum()) if self.pairs else 0.0
+        for a in self.varying:
+            mine = self.used[routes.on_road[self.used, a] > 0]
+            row = Expression().add(block.road_flow[a]).add_all(block.route_flow[mine], -np.ones(len(mine)))
+            add_row(model, self._name("road_flow", self.instance.roads[a].id), row, 0.0, stray)
+        for m, station in enumerate(self.instance.stations):
+            kwh = routes.plan_kwh[self.used, m]
+            row = Expression().add(block.load[m]).add_all(block.route_flow[self.used], -kwh)
+            add_row(model, self._name("load", station.id), row, 0.0, stray * self.most_kwh)
+        for n in self.pairs:
+            mine = self._routes_of(n)
+            row = Expression().add(block.modified[n]).add_all(block.route_flow[mine], -np.ones(len(mine)))
+            add_row(model, self._name("served", n), row, 0.0, float(self.box.stray[n]))
+            xi = self.instance.users.xi
+            row = Expression().add(block.modified[n]).add(block.incoming[n], -xi).add(block.residual[n], xi)
+            demand = self.instance.demand(self.instance.pairs[n], self.instance.periods[self.state.t])
+            add_row(model, self._name("modified", n), row, demand, demand)
+
+    def _routes_of(self, n: int) -> Array:
+        return self.used[self.routes.pair[self.used] == n]
+
+    def _road_rows(self) -> None:
+        """(29) from both sides: tangents of t, x t and the potential; chords of t and x t."""
+        block, model = self.block, self.model
+        for a in self.varying:
+            low, high = float(self.box.low["road_flow"][a]), float(self.box.high["road_flow"][a])
+            inner = [p for p in self.state.road_points.get(int(a), ()) if low < p < high]
+            ends = np.unique([low, *inner, high])
+            pieces = Pieces(model, self._name("x", self.instance.roads[a].id), int(block.road_flow[a]), ends)
+            extra = [p for p in self.state.tangents.get(int(a), ()) if low < p < high]
+            middle = 0.5 * (ends[:-1] + ends[1:])
+            points = np.unique(np.concatenate([ends, middle, extra]))
+            time, slope, integral = self._functions(int(a))
+            x, name = int(block.road_flow[a]), self._name("road", self.instance.roads[a].id)
+            t, g, b = (int(c[a]) for c in (block.road_time, block.road_hours, block.potential))
+
+            def hours(p: Array, time=time) -> Array:  # type: ignore[no-untyped-def]
+                return np.asarray(p * time(p))
+
+            def hours_slope(p: Array, time=time, slope=slope) -> Array:  # type: ignore[no-untyped-def]
+                return np.asarray(time(p) + p * slope(p))
+
+            convex_from_below(model, f"{name}.time", x, t, points, time, slope)
+            convex_from_below(model, f"{name}.hours", x, g, points, hours, hours_slope)
+            convex_from_below(model, f"{name}.potential", x, b, points, integral, time)
+            convex_from_above(model, f"{name}.time", pieces, t, time)
+            convex_from_above(model, f"{name}.hours", pieces, g, hours)
+
+    def _functions(self, a: int):  # type: ignore[no-untyped-def]
+        def time(p: Array) -> Array:
+            return np.asarray(self.roads.time(self._spread(a, p))[a])
+
+        def slope(p: Array) -> Array:
+            return np.asarray(self.roads.derivative(self._spread(a, p))[a])
+
+        def integral(p: Array) -> Array:
+            return np.asarray(self.roads.integral(self._spread(a, p))[a])
+
+        return time, slope, integral
+
+    def _residual_rows(self) -> None:
+        """(24): r = eta V, V = sum_a x_{a,rs} t_a + what doesn't vary; sum over pairs of x t is convex."""
+        model, block, routes = self.model, self.block, self.routes
+        eta = self.instance.residual_rate
+        total = {n: Expression().add(block.hours[n], -1.0) for n in self.pairs}
+        for n in self.pairs:
+            mine = self._routes_of(n)
+            total[n].add_all(block.route_flow[mine], self.fixed_h[mine])
+        for a in self.varying:
+            users = [n for n in self.pairs if (routes.on_road[self._routes_of(n), a] > 0).any()]
+            if len(users) == 1:
+                total[users[0]].add(block.road_hours[a])
+                continue
+            shared = Expression().add(block.road_hours[a], -1.0)
+            for n in users:
+                y = self._shared_hours(int(a), n)
+                total[n].add(y)
+                shared.add(y)
+            stray = float(self.box.stray[self.pairs].sum()) * self.slow[a]
+            add_row(model, self._name("shared_hours", self.instance.roads[a].id), shared, -stray, 0.0)
+        for n in range(len(self.instance.pairs)):
+            if n not in total:
+                model.add_row(self._name("no_residual", n), [block.residual[n]], [1.0], 0.0, 0.0)
+                continue
+            add_row(model, self._name("hours", n), total[n], -float(self.box.stray[n]) * self.stay_h, 0.0)
+            model.add_row(
+                self._name("residual", n), [block.residual[n], block.hours[n]], [1.0, -eta], 0.0, 0.0
+            )
+
+    def _shared_hours(self, a: int, n: int) -> int:
+        """A column for x_{a,n} t_a on a road that several pairs use: McCormick over the road's time."""
+        model, block, routes = self.model, self.block, self.routes
+        mine = self._routes_of(n)
+        mine = mine[routes.on_road[mine, a] > 0]
+        name = f"{self.instance.roads[a].id}.{n}"
+        high = min(float(self.box.high["route_flow"][mine].sum()), float(self.box.high["modified"][n]))
+        x = model.add_variable(self._name("pair_flow", name), 0.0, high)
+        row = Expression().add(x, -1.0).add_all(block.route_flow[mine], np.ones(len(mine)))
+        add_row(model, self._name("pair_flow", name), row, 0.0, 0.0)
+        y = model.add_variable(self._name("pair_hours", name), 0.0, high * self.slow[a])
+        box = (0.0, high, float(self.fast[a]), float(self.slow[a]))
+        product(model, self._name("pair_hours", name), y, x, int(block.road_time[a]), box)
+        return y
+
+    def _bill_rows(self) -> None:
+        """cmin Wmod, exact where Wmod is a constant, else McCormick over pieces of cmin."""
+        block, box, dt = self.block, self.box, self.instance.period_h
+        for n in self.pairs:
+            low, high = float(box.low["cheapest"][n]), float(box.high["cheapest"][n])
+            inner = [p for p in self.state.cheapest_points.get(n, ()) if low < p < high]
+            second = float(box.low["modified"][n]), float(box.high["modified"][n])
+            columns = int(block.bill[n]), int(block.cheapest[n]), int(block.modified[n])
+            points = [low, *inner, high]
+            piecewise_product(self.model, self._name("bill", n), *columns, points, second)
+            block.revenue.add(block.bill[n], dt)
+            block.revenue.add(block.hours[n], -dt * self.instance.users.kappa_per_h)
+            for k in self._routes_of(n):
+                if self.routes.outside[k]:
+                    block.revenue.add(block.route_flow[k], -dt * float(self.routes.outside_cost[k]))
+        block.allowance = self.allowance() * dt
+
+    def allowance(self) -> float:
+        """money/h that the eps-game can add to cmin Wmod - kappa V (and to Beckmann's potential).
+
+        Used routes may cost cmin (1 + eps); a share delta of a pair may be on any other route.
+        """
+        kappa = self.instance.users.kappa_per_h
+        dearest = self.most_kwh * float(self.box.high["price"].max(initial=0.0)) + kappa * self.stay_h
+        outside = float(self.routes.outside_cost.max(initial=0.0))
+        high = self.box.high
+        each = [
+            high["modified"][n] * (EPSILON * max(high["cheapest"][n], 0.0) + DELTA * (dearest + outside))
+            for n in self.pairs
+        ]
+        return float(sum(each))
+
+    def _choice_rows(self) -> None:
+        """(15), (25), (31): slack = c - cmin; w <= delta Wmod + w_hi z; slack <= eps cmin + M (1 - z)."""
+        model, block, box = self.model, self.block, self.box
+        kappa = self.instance.users.kappa_per_h
+        for n in self.pairs:
+            mine = self._routes_of(n)
+            some = Expression()
+            for k in mine:
+                slack = Expression(constant=kappa * self.fixed_h[k] + self.routes.outside_cost[k])
+                slack.add(block.cheapest[n], -1.0)
+                slack.add_all(block.price, self.routes.plan_kwh[k])
+                if not self.routes.outside[k]:
+                    on = self.varying[self.routes.on_road[k, self.varying] > 0]
+                    slack.add_all(block.road_time[on], kappa * np.ones(len(on)))
+                block.slack[int(k)] = slack
+                add_row(model, self._name("slack", k), slack, 0.0, np.inf)
+                few = EPSILON * max(float(box.high["cheapest"][n]), 0.0)
+                big = min(float(box.high["slack"][k]), slack.interval(model)[1])
+                if big <= few:
+                    continue
+                z = model.add_variable(self._name("chosen", k), 0.0, 1.0, integer=True)
+                block.chosen[k] = z
+                add_row(model, self._name("indifferent", k), slack.copy().add(z, big - few), upper=big)
+                row = Expression().add(block.route_flow[k]).add(z, -float(box.high["route_flow"][k]))
+                add_row(model, self._name("unused", k), row, upper=DELTA * float(box.high["modified"][n]))
+                some.add(z)
+            if some.terms and len(some.terms) == len(mine) and box.low["modified"][n] > 0:
+                add_row(model, self._name("some_route", n), some, lower=1.0)
+
+    def _leader_products(self) -> None:
+        """sum_m rho_m P_m = revenue: McCormick on each product, a second view of the same money."""
+        model, block, box = self.model, self.block, self.box
+        dt = self.instance.period_h
+        total = block.revenue.copy()
+        for m, station in enumerate(self.instance.stations):
+            low, high = float(box.low["price"][m]), float(box.high["price"][m])
+            bounds = (low, high, float(box.low["load"][m]), float(box.high["load"][m]))
+            corners = np.outer(bounds[:2], bounds[2:])
+            u = model.add_variable(self._name("income", station.id), corners.min(), corners.max())
+            product(model, self._name("income", station.id), u, int(block.price[m]), int(block.load[m]), bounds)
+            total.add(u, -dt)
+        add_row(model, self._name("income"), total, -block.allowance, 0.0)

@@ -1,0 +1,67 @@
+"""The judge as every command calls it: with or without a recheck of the upper bound."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from mpec import result_folder
+from mpec.certificate import Certificate, certify, certify_folder
+from mpec.checks.record import RecheckOutcome
+from mpec.equilibrium import Equilibrium
+from mpec.options import Solver, silent
+
+DEFAULT_GAP = 0.01
+
+
+def judge(
+    equilibrium: Equilibrium,
+    *,
+    gap: float = DEFAULT_GAP,
+    recheck: bool = False,
+    solver: Solver | None = None,
+    say: Callable[[str], None] = silent,
+) -> Certificate:
+    """Judge a result; with ``recheck`` its upper bound is re-proved first, by ``solver`` if one is named.
+
+    Without a record of a bound there is nothing to re-prove. Raises SolverMissing.
+    """
+    outcome = None
+    if recheck and equilibrium.bound_record is not None:
+        outcome = _rechecked(solver, say)(equilibrium)
+    return certify(equilibrium.instance, equilibrium, target_gap=gap, recheck=outcome)
+
+
+def judge_folder(
+    folder: Path,
+    *,
+    recheck: bool = False,
+    solver: Solver | None = None,
+    say: Callable[[str], None] = silent,
+) -> Certificate:
+    """Judge a stored result afresh, against the target gap it was solved for.
+
+    Raises ResultError when the folder can't be read, SolverMissing.
+    """
+    stated = result_folder.read_claims(folder).get("options")
+    gap = stated.get("gap") if isinstance(stated, dict) else None
+    sensible = isinstance(gap, int | float) and not isinstance(gap, bool) and gap >= 0
+    _, certificate = certify_folder(
+        folder,
+        target_gap=float(gap) if sensible and gap is not None else DEFAULT_GAP,
+        recheck=_rechecked(solver, say) if recheck else None,
+    )
+    return certificate
+
+
+def _rechecked(solver: Solver | None, say: Callable[[str], None]) -> Callable[[Equilibrium], RecheckOutcome]:
+    """The recheck as the judge takes it: a function of the result."""
+    from mpec.recheck import recheck_bound
+
+    def run(equilibrium: Equilibrium) -> RecheckOutcome:
+        say("rechecking the upper bound")
+        outcome: RecheckOutcome = recheck_bound(equilibrium, solver=solver, say=say)
+        say(f"recheck {outcome.state}{': ' + outcome.details if outcome.details else ''}")
+        return outcome
+
+    return run

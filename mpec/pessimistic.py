@@ -1,0 +1,376 @@
+"""The least profit over all of the followers' answers to given prices: [relaxation bound, worst answer found].
+
+The leader's optimum sits on ties, so the worst answer to the same prices is told beside it. Answers: users'
+equilibria (of the eps-game: routes within eps of the cheapest count as tied), and under tariff `dlmp` any c on
+the operator's optimal dual face, jointly. Answers that break a station's capacity are left out and counted.
+
+Without residual flow periods are independent (but for tariff `regulated`) and the users' answers are an exact
+polytope, so branch and bound on the station loads closes the interval. With residual flow the users' answers of
+an hour are enclosed (worst_users), hour after hour with the residual's interval, and the worst answer found is
+greedy: neither the best nor the worst of the day.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import math
+import time
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from formulations.route_records import RouteSet
+from formulations.routes import route_set
+from formulations.tariff import regulated_tariff
+from instances.model import Instance
+from mpec import tolerances, worst_bill
+from mpec.checks.equations import Answer
+from mpec.equilibrium import Point
+from mpec.linear_model import LinearModel
+from mpec.solvers import HighsSession, safe_bound
+from mpec.worst_users import ResidualRelaxation, UsersPolytope, reference, tie_polytope
+
+Array = np.ndarray
+
+SECONDS = 60.0
+"""So long the interval is worked on; what is found until then is valid."""
+
+CLOSED = 1e-7
+"""Relative to the turnover: branch and bound stops at such a gap."""
+
+LEAST_REACH = 1e-3
+"""How far beyond the loads the operator's cost is looked at, relative; less would amplify rounding."""
+
+MOST_NODES = 300
+
+_POINT = 2e-8
+"""A load box narrower than this share of its station's load is a point (the judge's binding rows: 1e-7)."""
+
+
+@dataclass(frozen=True)
+class Pessimistic:
+    """bound <= least profit <= found, money; None where not known. capacity_violated: station-periods whose
+    limit some answer breaks (such answers are left out). how: which way the numbers were found."""
+
+    bound: float | None
+    found: float | None
+    capacity_violated: int
+    how: str = ""
+    notes: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """`pessimistic_profit` of certificate.json."""
+        return {
+            "bound": self.bound,
+            "found": self.found,
+            "capacity_violated": self.capacity_violated,
+            "how": self.how,
+        }
+
+
+def least_profit(
+    instance: Instance,
+    point: Point,
+    answer: Answer,
+    *,
+    routes: RouteSet | None = None,
+    seconds: float = SECONDS,
+) -> Pessimistic:
+    """Bound the least profit over the followers' answers to the point's prices, and find a bad answer.
+
+    ``answer`` is what the point's routes amount to; the point must have passed the judge. Never raises for
+    solver trouble: then the part in question is None and a note says so.
+    """
+    routes = route_set(instance) if routes is None else routes
+    search = _Search(instance, point, answer, routes, time.perf_counter() + seconds)
+    try:
+        return search.without_residual() if instance.users.xi == 0.0 else search.with_residual()
+    except ArithmeticError as error:
+        return Pessimistic(None, None, 0, "failed", (f"The pessimistic side is not known: {error}.",))
+
+
+@dataclass
+class _Search:
+    instance: Instance
+    point: Point
+    answer: Answer
+    routes: RouteSet
+    deadline: float
+
+    def __post_init__(self) -> None:
+        self.prices = np.asarray(self.point.prices, float)
+        self.flows = _flows(self.routes, self.answer, len(self.instance.periods))
+        turnover = np.abs(self.prices) * self.answer.traffic.load_kw
+        self.size = max(self.instance.period_h * float(turnover.sum()), 1e-9)
+
+    # ---- without residual flow -----------------------------------------------------------------
+    def without_residual(self) -> Pessimistic:
+        """Exact up to CLOSED unless time runs out."""
+        hours, violated = [], 0
+        for t in range(len(self.instance.periods)):
+            at = reference(self.routes, self.prices[:, t], self.flows[:, t])
+            demand = np.array([self.flows[rows, t].sum() for rows in self.routes.pair_rows])
+            violated += self._violations(
+                tie_polytope(self.routes, self.prices[:, t], at, demand, capped=False)
+            )
+            hours.append(tie_polytope(self.routes, self.prices[:, t], at, demand))
+        bound, found = self._day(hours, exact=True)
+        closed = found is not None and found - bound <= 10 * CLOSED * self.size
+        return Pessimistic(bound, found, violated, "exact" if closed else "bounded")
+
+    def _violations(self, part: UsersPolytope) -> int:
+        low, high = _load_range(part)
+        capacity = np.array([station.capacity_kw for station in self.instance.stations])
+        return int(np.sum(high > capacity * (1.0 + 1e-6)))
+
+    def _day(self, hours: list[UsersPolytope], *, exact: bool) -> tuple[float, float | None]:
+        """Bound and (if the polytopes are exact) worst profit of the day."""
+        if self.instance.tariff_mode == "regulated":
+            return self._regulated_day(hours, exact)
+        bound, found = 0.0, 0.0 if exact else math.nan
+        for t, part in enumerate(hours):
+            low, value = self._hour(t, part, exact)
+            bound += low
+            found += value
+        return bound, None if math.isnan(found) else found
+
+    def _hour(self, t: int, part: UsersPolytope, exact: bool) -> tuple[float, float]:
+        """Least profit of one period over a polytope of users' answers: (bound, value or NaN)."""
+        instance, dt = self.instance, self.instance.period_h
+        rho = self.prices[:, t]
+        low, high = _load_range(part)
+        if instance.tariff_mode == "fixed":
+            margin = dt * (rho - worst_bill.fixed_bill(instance)[:, t])
+            value, bound, _ = _minimise(part.model, part.load, margin)
+            return bound, value if exact else math.nan
+
+        def evaluate(loads: Array) -> float:
+            return dt * float(rho @ loads) - worst_bill.dearest_bill(instance, t, loads)
+
+        value_function = worst_bill.OperatorValue(instance, t, high)
+
+        def node(least: Array, most: Array) -> _Node | None:
+            middle, width = 0.5 * (least + most), most - least
+            if np.all(width <= _POINT * np.maximum(most, 1e-9)):
+                # All kinks inside so small a box count as binding in its middle.
+                rest = dt * float((np.abs(rho) + instance.feeder.voll_per_kwh) @ width)
+                return _Node(evaluate(middle) - rest, middle, width)
+            model = deepcopy(part.model)
+            _set_box(model, part.load, least, most)
+            reach = float(np.clip(width.sum() / max(float(middle.sum()), 1e-9), LEAST_REACH, 1.0))
+            columns, weights, constant = worst_bill.add_nodal_bill(
+                model, value_function, part.load, least, most, reach
+            )
+            revenue = np.zeros(len(columns))
+            revenue[-len(rho) :] = dt * rho
+            solved = _minimise(model, columns, revenue - weights, empty=True)
+            if solved is None:
+                return None
+            return _Node(solved[1] - constant, solved[2][part.load], width)
+
+        try:
+            bound, found = self._branch(node, low, high, evaluate)
+        finally:
+            value_function.close()
+        return bound, found if exact else math.nan
+
+    def _regulated_day(self, hours: list[UsersPolytope], exact: bool) -> tuple[float, float | None]:
+        instance, dt = self.instance, self.instance.period_h
+        shape = self.prices.shape
+        whole, loads = LinearModel("day"), np.zeros(shape, dtype=int)
+        ends = np.zeros((2, *shape))
+        for t, part in enumerate(hours):
+            loads[:, t] = _append(whole, part.model, f"({t})")[part.load]
+            ends[0, :, t], ends[1, :, t] = _load_range(part)
+
+        def evaluate(flat: Array) -> float:
+            load = flat.reshape(shape)
+            return dt * float(((self.prices - regulated_tariff(instance, load)) * load).sum())
+
+        def node(least: Array, most: Array) -> _Node | None:
+            model = deepcopy(whole)
+            _set_box(model, loads.ravel(), least, most)
+            products = worst_bill.add_regulated_bill(
+                model, instance, loads, least.reshape(shape), most.reshape(shape)
+            )
+            columns = np.concatenate([loads.ravel(), products.bill])
+            cost = dt * np.concatenate([self.prices.ravel(), -np.ones(loads.size)])
+            solved = _minimise(model, columns, cost, empty=True)
+            if solved is None:
+                return None
+            return _Node(solved[1], solved[2][loads.ravel()], products.misfit(solved[2]))
+
+        bound, found = self._branch(node, ends[0].ravel(), ends[1].ravel(), evaluate)
+        return bound, found if exact else None
+
+    def _branch(
+        self,
+        node: Callable[[Array, Array], _Node | None],
+        low: Array,
+        high: Array,
+        evaluate: Callable[[Array], float],
+    ) -> tuple[float, float]:
+        """Best-first branch and bound on the load box: (bound, least value at the loads met)."""
+        count, best = itertools.count(), math.inf
+        first = node(low, high)
+        if first is None:
+            raise ArithmeticError("no answer of the users respects the stations' capacities")
+        queue = [(first.bound, next(count), first, low, high)]
+        for _ in range(MOST_NODES):
+            bound, _, top, least, most = queue[0]
+            best = min(best, evaluate(top.loads))
+            width = most - least
+            split = int(np.argmax(np.where(width > _POINT * np.maximum(most, 1e-9), top.misfit, -1.0)))
+            narrow = width[split] <= _POINT * max(float(most[split]), 1e-9)
+            if best - bound <= CLOSED * self.size or narrow or time.perf_counter() > self.deadline:
+                break
+            heapq.heappop(queue)
+            margin = 0.2 * width[split]
+            middle = float(np.clip(top.loads[split], least[split] + margin, most[split] - margin))
+            for upper in (False, True):
+                a, b = least.copy(), most.copy()
+                (a if upper else b)[split] = middle
+                child = node(a, b)
+                if child is not None:
+                    heapq.heappush(queue, (max(child.bound, bound), next(count), child, a, b))
+            if not queue:
+                break
+        return min(queue[0][0] if queue else best, best), best
+
+    # ---- with residual flow ---------------------------------------------------------------------
+    def with_residual(self) -> Pessimistic:
+        """Enclose every hour's answers, residual intervals carried forward; the worst answer is greedy."""
+        instance, notes = self.instance, []
+        first = np.full(len(instance.pairs), instance.users.initial_residual)
+        arriving, hours, violated = (first, first.copy()), [], 0
+        for t in range(len(instance.periods)):
+            at = reference(self.routes, self.prices[:, t], self.flows[:, t])
+            relaxation = ResidualRelaxation(self.routes, t, self.prices[:, t], arriving, at)
+            if time.perf_counter() < self.deadline:
+                relaxation.tighten()
+            hours.append(relaxation.polytope())
+            arriving = relaxation.box.residual_low, relaxation.box.residual_high
+            demand = np.array([self.flows[rows, t].sum() for rows in self.routes.pair_rows])
+            ties = tie_polytope(self.routes, self.prices[:, t], at, demand, capped=False)
+            violated += self._violations(ties)
+        bound, _ = self._day(hours, exact=False)
+        found, label = self._greedy()
+        if time.perf_counter() > self.deadline:
+            notes.append("The pessimistic bound is loose: its time ran out.")
+        # The point itself with its worst electricity bill is an answer too.
+        return Pessimistic(min(bound, found), found, violated, label, tuple(notes))
+
+    def _greedy(self) -> tuple[float, str]:
+        """The worse of the point's own users and of the answer found hour by hour against the leader."""
+        from mpec.followers.answer import follow
+
+        candidates = [self._value(self.answer.traffic.load_kw)]
+        other = follow(self.instance, self.prices, pessimistic=True, routes=self.routes)
+        if other.point is not None:
+            capacity = np.array([station.capacity_kw for station in self.instance.stations])[:, None]
+            if np.all(other.point.load_kw <= capacity * (1.0 + tolerances.EPSILON)):
+                candidates.append(self._value(other.point.load_kw))
+        return min(candidates), "greedy"
+
+    def _value(self, load: Array) -> float:
+        """Profit at loads (M, T) with the dearest bill, money."""
+        instance, dt = self.instance, self.instance.period_h
+        revenue = dt * float((self.prices * load).sum())
+        if instance.tariff_mode == "dlmp":
+            return revenue - sum(
+                worst_bill.dearest_bill(instance, t, load[:, t]) for t in range(load.shape[1])
+            )
+        if instance.tariff_mode == "fixed":
+            return revenue - dt * float((worst_bill.fixed_bill(instance) * load).sum())
+        return revenue - dt * float((regulated_tariff(instance, load) * load).sum())
+
+
+@dataclass(frozen=True)
+class _Node:
+    """bound: safe lower bound, money; loads and misfit of the box's coordinates at the relaxation's solution:
+    where splitting the box helps most."""
+
+    bound: float
+    loads: Array
+    misfit: Array
+
+
+def _minimise(model: LinearModel, columns: Array, cost: Array, *, empty: bool = False) -> Any:
+    """(value, safe bound, x) of min cost . x[columns]; None if infeasible and ``empty`` allows it."""
+    vector = np.zeros(model.columns)
+    np.add.at(vector, columns, cost)
+    session = HighsSession(model)
+    try:
+        session.set_objective(vector, maximise=False)
+        solved = session.solve()
+    finally:
+        session.close()
+    if solved.status == "infeasible" and empty:
+        return None
+    if solved.status != "optimal" or solved.x is None or solved.row_duals is None or solved.objective is None:
+        raise ArithmeticError(f"a linear program over the followers' answers ended {solved.status}")
+    bound = safe_bound(model, solved.row_duals, vector, maximise=False)
+    if not math.isfinite(bound):
+        # A free column's reduced cost is not exactly 0: the solver's own optimum with a margin.
+        bound = solved.objective - 1e-7 * max(1.0, float(np.abs(vector) @ np.abs(solved.x)))
+    return solved.objective, bound, solved.x
+
+
+def _load_range(part: UsersPolytope) -> tuple[Array, Array]:
+    """Least and largest P (M,) over a polytope, kW, outward."""
+    low, high = np.zeros(len(part.load)), np.zeros(len(part.load))
+    for m, column in enumerate(part.load):
+        least = _minimise(part.model, np.array([column]), np.array([1.0]), empty=True)
+        most = _minimise(part.model, np.array([column]), np.array([-1.0]), empty=True)
+        if least is None or most is None:
+            raise ArithmeticError("no answer of the users respects the stations' capacities")
+        low[m], high[m] = max(least[1], 0.0), max(-most[1], 0.0)
+    return low, np.maximum(high, low)
+
+
+def _set_box(model: LinearModel, load: Array, low: Array, high: Array) -> None:
+    for column, a, b in zip(load, low, high, strict=True):
+        model.lower[column] = max(model.lower[column], float(a))
+        model.upper[column] = max(min(model.upper[column], float(b)), model.lower[column])
+
+
+def _append(whole: LinearModel, part: LinearModel, label: str) -> Array:
+    """Copy a model's columns and rows into another; the new columns."""
+    columns = whole.add_variables([f"{n}{label}" for n in part.column_names], part.lower, part.upper)
+    for i, name in enumerate(part.row_names):
+        entries = slice(part.starts[i], part.starts[i + 1])
+        whole.add_row(
+            f"{name}{label}",
+            columns[part.indices[entries]],
+            part.values[entries],
+            part.row_lower[i],
+            part.row_upper[i],
+        )
+    return columns
+
+
+def _flows(routes: RouteSet, answer: Answer, periods: int) -> Array:
+    """The answer's flows over the route set, (R, T). Raises ArithmeticError for a route that is not in it."""
+    flows = np.zeros((len(routes.routes), periods))
+    plans = routes.plan_kwh
+    known: dict[tuple[int, tuple[int, ...], bool], list[int]] = {}
+    for k, listed in enumerate(routes.routes):
+        known.setdefault((listed.pair, tuple(listed.roads), listed.outside), []).append(k)
+    for route in answer.routes:
+        plan = np.zeros(plans.shape[1])
+        for m, kwh in route.plan:
+            plan[m] += kwh
+        near = known.get((route.pair, route.roads, route.outside), [])
+        match = [
+            k
+            for k in near
+            if np.allclose(plans[k], plan, rtol=0.0, atol=1e-7 * (1.0 + plan.max(initial=0.0)))
+        ]
+        if not match:
+            raise ArithmeticError(f"{route.label} is not in the route set")
+        flows[match[0], route.period] += route.flow
+    return flows

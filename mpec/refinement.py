@@ -1,0 +1,91 @@
+"""Refinement: make an hour's relaxation tighter exactly where its own solution is furthest from the truth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from formulations.congestion import RoadCost
+from formulations.routes import RouteSet
+from mpec.hour_model import HourState
+from mpec.hour_solve import HourPoint
+
+Array = np.ndarray
+
+
+@dataclass(frozen=True)
+class Errors:
+    """How far a relaxed point is from the truth, money per hour: by road (A,), by pair (N,)."""
+
+    roads: Array
+    pairs: Array
+
+    @property
+    def total(self) -> float:
+        return float(self.roads.sum() + self.pairs.sum())
+
+
+def point_errors(routes: RouteSet, point: HourPoint) -> Errors:
+    """kappa |x t - x t(x)| plus what a wrong time is worth on the road, and |cmin Wmod - its column|."""
+    instance = routes.instance
+    kappa = instance.users.kappa_per_h
+    flow = np.nan_to_num(point.road_flow)
+    true = RoadCost.of(instance).time(flow)
+    known = ~np.isnan(point.road_time)
+    time_error = np.where(known, np.abs(np.nan_to_num(point.road_time) - true) * flow, 0.0)
+    hours_error = np.where(known, np.abs(np.nan_to_num(point.road_hours) - true * flow), 0.0)
+    pairs = np.abs(np.nan_to_num(point.bill - point.cheapest * point.modified))
+    return Errors(kappa * (time_error + hours_error), np.asarray(pairs))
+
+
+def refine(
+    routes: RouteSet,
+    state: HourState,
+    point: HourPoint,
+    *,
+    roads: int = 8,
+    pairs: int = 4,
+    least: float = 1e-3,
+    pieces: int = 8,
+) -> tuple[HourState, float]:
+    """Breakpoints at the point for the worst roads and pairs; tangents everywhere. Returns the total error.
+
+    A breakpoint closer than 2 % of the interval to another is not added; ``pieces`` caps each partition.
+    """
+    errors = point_errors(routes, point)
+    road_points, tangents = dict(state.road_points), dict(state.tangents)
+    for a in np.argsort(-errors.roads)[:roads]:
+        if errors.roads[a] > least:
+            ends = float(state.box.low["road_flow"][a]), float(state.box.high["road_flow"][a])
+            road_points[int(a)] = _insert(road_points.get(int(a), ()), float(point.road_flow[a]), ends, pieces)
+    for a in np.flatnonzero(~np.isnan(point.road_flow)):
+        known = tangents.get(int(a), ())
+        x = float(point.road_flow[a])
+        if errors.roads[a] > 0.1 * least and all(abs(x - p) > 1e-3 * max(x, 1.0) for p in known):
+            tangents[int(a)] = (*known, x)[-12:]
+    cheapest = dict(state.cheapest_points)
+    for n in np.argsort(-errors.pairs)[:pairs]:
+        if errors.pairs[n] > least:
+            ends = float(state.box.low["cheapest"][n]), float(state.box.high["cheapest"][n])
+            cheapest[int(n)] = _insert(cheapest.get(int(n), ()), float(point.cheapest[n]), ends, pieces)
+    new = replace(state, road_points=road_points, tangents=tangents, cheapest_points=cheapest)
+    return new, errors.total
+
+
+def _insert(points: tuple[float, ...], value: float, ends: tuple[float, float], pieces: int) -> tuple[float, ...]:
+    """Add ``value``, or the middle of the piece that holds it when it lies too close to a breakpoint."""
+    inner = sorted(p for p in points if ends[0] < p < ends[1])
+    if len(inner) + 1 >= pieces:
+        return tuple(inner)
+    width = ends[1] - ends[0]
+    full = [ends[0], *inner, ends[1]]
+    if min(abs(value - p) for p in full) < 0.02 * width:
+        i = int(np.clip(np.searchsorted(full, value), 1, len(full) - 1))
+        # At a breakpoint the piece on its wider side is the one to split.
+        left = full[i] - full[i - 1]
+        right = full[i + 1] - full[i] if i + 1 < len(full) and abs(value - full[i]) < 0.02 * width else 0.0
+        value = 0.5 * (full[i - 1] + full[i]) if left >= right else 0.5 * (full[i] + full[i + 1])
+        if max(left, right) < 0.02 * width:
+            return tuple(inner)
+    return tuple(sorted({*inner, value}))

@@ -1,0 +1,292 @@
+"""HiGHS through highspy, the default solver: everyone can run it."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import Any
+
+import highspy
+import numpy as np
+import scipy.sparse as sp
+
+from mpec import tolerances
+from mpec.linear_model import LinearModel
+from mpec.solvers.session import Solved, SolverError, SolverMissing, Status
+
+Array = np.ndarray
+_INF = highspy.kHighsInf
+
+
+class HighsSession:
+    """A model kept in HiGHS: linear and mixed-integer linear, and convex quadratic without integers.
+
+    Raises SolverMissing for SOS1 sets, indicator rows, quadratic rows and quadratic objectives that are
+    not convex or stand beside integers.
+    """
+
+    name = "highs"
+
+    def __init__(self, model: LinearModel, *, threads: int = 1, seed: int = 0) -> None:
+        if model.sos1 or model.indicators:
+            raise SolverMissing(
+                "HiGHS has no SOS1 sets or indicator rows; use mode big_m, or solver gurobi or scip"
+            )
+        if model.quadratic_rows:
+            raise SolverMissing(
+                f"HiGHS has no products of variables in rows ({model.quadratic_rows[0].name}); use solver gurobi or scip"
+            )
+        self.model = model
+        self._highs = highspy.Highs()
+        for option, value in (
+            ("output_flag", False),
+            ("threads", threads),
+            ("random_seed", seed),
+            ("primal_feasibility_tolerance", tolerances.PRIMAL_FEASIBILITY),
+            ("dual_feasibility_tolerance", tolerances.DUAL_FEASIBILITY),
+            ("mip_feasibility_tolerance", tolerances.MIP_FEASIBILITY),
+        ):
+            self._highs.setOptionValue(option, value)
+        self._integers = np.flatnonzero(model.integer).astype(np.int32)
+        self._relaxed = False
+        self._pass()
+
+    def _pass(self) -> None:
+        model, lp = self.model, highspy.HighsLp()
+        lp.num_col_, lp.num_row_ = model.columns, model.rows
+        lp.col_cost_ = np.array(model.cost, dtype=float)
+        lp.col_lower_, lp.col_upper_ = np.array(model.lower), np.array(model.upper)
+        lp.row_lower_, lp.row_upper_ = np.array(model.row_lower), np.array(model.row_upper)
+        lp.offset_ = model.constant
+        lp.sense_ = highspy.ObjSense.kMaximize if model.maximise else highspy.ObjSense.kMinimize
+        matrix = model.matrix()
+        lp.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
+        lp.a_matrix_.start_ = matrix.indptr.astype(np.int32)
+        lp.a_matrix_.index_ = matrix.indices.astype(np.int32)
+        lp.a_matrix_.value_ = matrix.data
+        if len(self._integers):
+            kinds = [highspy.HighsVarType.kContinuous] * model.columns
+            for j in self._integers:
+                kinds[j] = highspy.HighsVarType.kInteger
+            lp.integrality_ = kinds
+        if self._highs.passModel(lp) == highspy.HighsStatus.kError:
+            raise SolverError(f"HiGHS refused the model {model.name!r}")
+        self._pass_products()
+        self._relaxed = False
+
+    def _pass_products(self) -> None:
+        """The Hessian of a convex quadratic objective, lower triangle by columns."""
+        products = self.model.cost_products
+        if not products.values:
+            return
+        if any(self.model.integer):
+            raise SolverMissing("HiGHS has no quadratic objective beside integer columns; use solver gurobi or scip")
+        n = self.model.columns
+        square = sp.csc_matrix((np.array(products.values), (products.first, products.second)), shape=(n, n))
+        hessian = (square + square.T).tocsc()
+        used = np.unique(np.concatenate([products.first, products.second]))
+        sign = -1.0 if self.model.maximise else 1.0
+        eigenvalues = np.linalg.eigvalsh(sign * hessian[used][:, used].toarray())
+        if eigenvalues.min() < -1e-9 * max(1.0, float(np.abs(eigenvalues).max())):
+            raise SolverMissing(
+                f"HiGHS solves convex quadratic objectives only (eigenvalue {eigenvalues.min():.6g}); use solver gurobi or scip"
+            )
+        lower = sp.tril(hessian, format="csc")
+        passed = highspy.HighsHessian()
+        passed.dim_ = n
+        passed.format_ = highspy.HessianFormat.kTriangular
+        passed.start_ = lower.indptr.astype(np.int32)
+        passed.index_ = lower.indices.astype(np.int32)
+        passed.value_ = lower.data
+        if self._highs.passHessian(passed) == highspy.HighsStatus.kError:
+            raise SolverError(f"HiGHS refused the quadratic objective of {self.model.name!r}")
+
+    def set_costs(self, columns: Array, values: Array) -> None:
+        cols = np.asarray(columns, dtype=np.int32)
+        vals = np.asarray(values, dtype=float)
+        for j, v in zip(cols, vals, strict=True):
+            self.model.cost[j] = float(v)
+        self._highs.changeColsCost(len(cols), cols, vals)
+
+    def set_objective(self, cost: Array, *, maximise: bool, constant: float = 0.0) -> None:
+        cost = np.asarray(cost, dtype=float)
+        self.model.cost = cost.tolist()
+        self.model.maximise, self.model.constant = maximise, constant
+        sense = highspy.ObjSense.kMaximize if maximise else highspy.ObjSense.kMinimize
+        self._highs.changeObjectiveSense(sense)
+        self._highs.changeObjectiveOffset(constant)
+        self._highs.changeColsCost(len(cost), np.arange(len(cost), dtype=np.int32), cost)
+
+    def set_bounds(self, columns: Array, lower: Array, upper: Array) -> None:
+        cols = np.asarray(columns, dtype=np.int32)
+        low, up = np.asarray(lower, dtype=float), np.asarray(upper, dtype=float)
+        for j, a, b in zip(cols, low, up, strict=True):
+            self.model.lower[j], self.model.upper[j] = float(a), float(b)
+        self._highs.changeColsBounds(len(cols), cols, low, up)
+
+    def set_row_bounds(self, row: int, lower: float, upper: float) -> None:
+        self.model.row_lower[row], self.model.row_upper[row] = lower, upper
+        self._highs.changeRowBounds(row, lower, upper)
+
+    def add_row(self, name: str, columns: Array, values: Array, lower: float, upper: float) -> int:
+        row = self.model.add_row(name, columns, values, lower, upper)
+        start, end = self.model.starts[row], self.model.starts[row + 1]
+        self._highs.addRow(
+            lower,
+            upper,
+            end - start,
+            np.array(self.model.indices[start:end], dtype=np.int32),
+            np.array(self.model.values[start:end]),
+        )
+        return row
+
+    def reload(self) -> None:
+        """Pass the model afresh, after columns were added or rows were rewritten in place."""
+        self._integers = np.flatnonzero(self.model.integer).astype(np.int32)
+        self._highs.clearModel()
+        self._pass()
+
+    def _relax(self, relax: bool) -> None:
+        if relax == self._relaxed or not len(self._integers):
+            return
+        kind = highspy.HighsVarType.kContinuous if relax else highspy.HighsVarType.kInteger
+        self._highs.changeColsIntegrality(
+            len(self._integers), self._integers, np.array([kind] * len(self._integers))
+        )
+        self._relaxed = relax
+
+    def solve(
+        self,
+        *,
+        relax: bool = False,
+        gap: float = 1e-4,
+        time_limit: float | None = None,
+        start: Array | None = None,
+        cutoff: float | None = None,
+    ) -> Solved:
+        """Solve (the LP relaxation with ``relax``). ``cutoff``: stop once the bound falls below it (when
+        maximising; rises above it when minimising)."""
+        began = time.perf_counter()
+        self._relax(relax)
+        mip = bool(len(self._integers)) and not relax
+        highs = self._highs
+        highs.setOptionValue("mip_rel_gap", gap)
+        # HiGHS's clock runs over all solves of one object, so the limit is set from where it stands.
+        until = _INF if time_limit is None else highs.getRunTime() + float(time_limit)
+        highs.setOptionValue("time_limit", until)
+        if start is not None and mip:
+            solution = highspy.HighsSolution()
+            solution.col_value = np.asarray(start, dtype=float).tolist()
+            highs.setSolution(solution)
+        self._run(mip, cutoff)
+        if highs.getModelStatus() == _S.kUnboundedOrInfeasible:
+            # Presolve found one of the two without telling which.
+            highs.setOptionValue("presolve", "off")
+            self._run(mip, cutoff)
+            highs.setOptionValue("presolve", "choose")
+        if highs.getModelStatus() == _S.kUnboundedOrInfeasible:
+            return self._feasible_or_not(time.perf_counter() - began)
+        if not mip and highs.getModelStatus() in _DOUBTFUL:
+            # A warm start can end without a verdict at tight tolerances; a cold start mends it.
+            highs.clearSolver()
+            self._run(mip, cutoff)
+        return self._read(mip, time.perf_counter() - began)
+
+    def _run(self, mip: bool, cutoff: float | None) -> None:
+        highs = self._highs
+        if cutoff is None or not mip:
+            highs.run()
+            return
+        sign = -1.0 if self.model.maximise else 1.0
+
+        def stop(event: Any) -> None:
+            if sign * float(event.data_out.mip_dual_bound) >= sign * cutoff:
+                event.interrupt()
+
+        highs.cbMipInterrupt += stop
+        try:
+            highs.run()
+        finally:
+            highs.cbMipInterrupt -= stop
+
+    def _feasible_or_not(self, seconds: float) -> Solved:
+        """Without its objective the model is infeasible, or else it was unbounded."""
+        worst = math.inf if self.model.maximise else -math.inf
+        columns = np.arange(self.model.columns, dtype=np.int32)
+        self._highs.changeColsCost(len(columns), columns, np.zeros(len(columns)))
+        self._highs.run()
+        infeasible = self._highs.getModelStatus() == _S.kInfeasible
+        self._highs.changeColsCost(len(columns), columns, np.array(self.model.cost, dtype=float))
+        if infeasible:
+            return Solved("infeasible", None, -worst, None, None, None, seconds)
+        return Solved("unbounded", None, worst, None, None, None, seconds)
+
+    def _read(self, mip: bool, seconds: float) -> Solved:
+        highs = self._highs
+        kind = highs.getModelStatus()
+        if kind == _S.kModelEmpty:
+            constant, none = self.model.constant, np.zeros(0)
+            return Solved("optimal", constant, constant, none, none, none, seconds)
+        if kind not in _STATUS:
+            raise SolverError(f"HiGHS ended with {highs.modelStatusToString(kind)} on {self.model.name!r}")
+        status: Status = _STATUS[kind]
+        info = highs.getInfo()
+        worst = math.inf if self.model.maximise else -math.inf
+        if status in ("infeasible", "unbounded"):
+            bound = -worst if status == "infeasible" else worst
+            return Solved(status, None, bound, None, None, None, seconds)
+        has_point = int(info.primal_solution_status) == int(highspy.SolutionStatus.kSolutionStatusFeasible)
+        solution = highs.getSolution()
+        x = np.array(solution.col_value) if has_point else None
+        value = float(info.objective_function_value) if has_point else None
+        duals = reduced = None
+        bound = worst
+        if mip:
+            stated = float(info.mip_dual_bound)
+            bound = stated if math.isfinite(stated) else worst
+            if status != "optimal":
+                status = "feasible" if has_point else "no_point"
+        elif status == "optimal":
+            duals, reduced = np.array(solution.row_dual), np.array(solution.col_dual)
+            bound = value if value is not None else worst
+        else:
+            status = "feasible" if has_point else "no_point"
+        return Solved(status, value, bound, x, duals, reduced, seconds)
+
+    def _again(self) -> Status:
+        """A second, colder run for answers that would be costly if false: "unknown", infeasible, unbounded.
+
+        Without presolve and from no basis; then, if still unknown, with HiGHS's own looser tolerances.
+        """
+        highs = self._highs
+        status: Status = "error"
+        for presolve, tolerance in (("off", tolerances.PRIMAL_FEASIBILITY), ("choose", 1e-7)):
+            highs.clearSolver()
+            highs.setOptionValue("presolve", presolve)
+            highs.setOptionValue("primal_feasibility_tolerance", tolerance)
+            highs.setOptionValue("dual_feasibility_tolerance", tolerance)
+            highs.run()
+            status = _STATUS.get(highs.getModelStatus(), "error")
+            if status != "error":
+                break
+        highs.setOptionValue("presolve", "choose")
+        highs.setOptionValue("primal_feasibility_tolerance", tolerances.PRIMAL_FEASIBILITY)
+        highs.setOptionValue("dual_feasibility_tolerance", tolerances.DUAL_FEASIBILITY)
+        return status
+
+    def close(self) -> None:
+        self._highs.clear()
+
+
+_S = highspy.HighsModelStatus
+_STATUS: dict[object, Status] = {
+    _S.kOptimal: "optimal",
+    _S.kInfeasible: "infeasible",
+    _S.kUnbounded: "unbounded",
+    _S.kTimeLimit: "feasible",
+    _S.kIterationLimit: "feasible",
+    _S.kSolutionLimit: "feasible",
+    _S.kObjectiveBound: "feasible",
+    _S.kInterrupt: "feasible",
+}
+_DOUBTFUL = {_S.kUnknown, _S.kSolveError, _S.kIterationLimit, _S.kUnboundedOrInfeasible}

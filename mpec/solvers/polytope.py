@@ -1,0 +1,188 @@
+"""Many linear programs over one polyhedron: only the objective changes, every answer is a safe bound.
+
+The LP solver supplies row duals; the bound is recomputed from them in this module (Neumaier &
+Shcherbina 2004), so an LP that ended early or with rounding can make a bound weaker, never false.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import scipy.sparse as sp
+
+from mpec import tolerances
+from mpec.linear_model import Array, LinearModel
+from mpec.solvers.highs import HighsSession
+
+ROUNDING = 1e-11
+"""A reduced cost below this share of the terms it is made of is taken for zero on an unbounded column."""
+
+
+class Polytope:
+    """{x : row_lower <= A x <= row_upper, lower <= x <= upper}, kept in HiGHS between calls.
+
+    ``lps`` counts the solves; ``point`` is the last optimal vertex (None if there was none).
+    """
+
+    def __init__(
+        self, matrix: sp.csr_matrix, row_lower: Array, row_upper: Array, lower: Array, upper: Array
+    ) -> None:
+        self.matrix = matrix.tocsr()
+        self.row_lower, self.row_upper = np.array(row_lower, dtype=float), np.array(row_upper, dtype=float)
+        self.lower, self.upper = np.array(lower, dtype=float), np.array(upper, dtype=float)
+        self.lps = 0
+        self.point: Array | None = None
+        self.empty = False
+        self._session: HighsSession | None = None
+
+    @property
+    def session(self) -> HighsSession:
+        if self._session is None:
+            model = LinearModel("polytope")
+            columns = model.add_variables((f"x[{j}]" for j in range(len(self.lower))), self.lower, self.upper)
+            names = (f"r[{i}]" for i in range(len(self.row_lower)))
+            model.add_rows(names, self.matrix, columns, self.row_lower, self.row_upper)
+            self._session = HighsSession(model)
+        return self._session
+
+    def set_bounds(self, lower: Array, upper: Array) -> None:
+        """Change the box of all columns."""
+        changed = np.flatnonzero((self.lower != lower) | (self.upper != upper))
+        if not len(changed):
+            return
+        self.lower, self.upper = np.array(lower, dtype=float), np.array(upper, dtype=float)
+        if self._session is not None:
+            self._session.set_bounds(changed, self.lower[changed], self.upper[changed])
+
+    def maximum(self, cost: Array, *, exact: bool = False) -> float:
+        """A number that max cost.x can't exceed, close to it where the LP solved; inf if unbounded.
+
+        -inf (and ``empty``) where the polyhedron is empty. With ``exact`` the LP's own value is
+        returned instead, without safety.
+        """
+        return -self.minimum(-np.asarray(cost, dtype=float), exact=exact)
+
+    def minimum(self, cost: Array, *, exact: bool = False) -> float:
+        """A number that min cost.x can't fall below; -inf if unbounded, inf if the polyhedron is empty."""
+        cost = np.asarray(cost, dtype=float)
+        session = self.session
+        session.set_objective(cost, maximise=False)
+        solved = session.solve()
+        self.lps += 1
+        self.point = solved.x
+        if solved.status == "infeasible":
+            self.empty = True
+            return math.inf
+        if solved.row_duals is None:
+            return -math.inf
+        if exact and solved.objective is not None:
+            return solved.objective
+        value = self._safe(cost, solved.row_duals)
+        if not math.isfinite(value) and solved.status == "optimal":
+            value = self._safe(cost, self._repaired(cost, solved.row_duals))
+        return value - tolerances.BOUND_MARGIN * max(1.0, abs(value)) if math.isfinite(value) else value
+
+    def _safe(self, cost: Array, duals: Array) -> float:
+        return lower_bound(
+            self.matrix, self.row_lower, self.row_upper, self.lower, self.upper, cost, duals
+        )
+
+    def _repaired(self, cost: Array, duals: Array) -> Array:
+        """Duals moved by least squares so that reduced costs vanish on the columns without a bound.
+
+        The solver leaves them at its dual tolerance, which a column without a bound can't afford.
+        """
+        d = cost - self.matrix.T @ duals
+        free = np.flatnonzero(np.isinf(np.where(d > 0, self.lower, self.upper)))
+        rows = np.flatnonzero(np.abs(duals) > 1e-9 * np.abs(duals).max(initial=0.0))
+        if not len(rows) or not len(free):
+            return duals
+        part = self.matrix[rows][:, free].toarray()
+        step, *_ = np.linalg.lstsq(part.T, d[free], rcond=None)
+        out = duals.copy()
+        out[rows] += step
+        return out
+
+    def close(self) -> None:
+        if self._session is not None:
+            self._session.close()
+            self._session = None
+
+
+def lower_bound(
+    matrix: sp.csr_matrix, row_lower: Array, row_upper: Array, lower: Array, upper: Array, cost: Array, duals: Array
+) -> float:
+    """min cost.x >= sum_i (y_i > 0 ? y_i rl_i : y_i ru_i) + sum_j (d_j > 0 ? d_j l_j : d_j u_j), d = c - A'y.
+
+    Holds for every y. Entries of y that meet an infinite side are dropped; a reduced cost that is zero
+    to rounding counts as zero on an unbounded column, otherwise the bound is -inf.
+    """
+    y = np.where((duals > 0) & np.isneginf(row_lower), 0.0, duals)
+    y = np.where((y < 0) & np.isposinf(row_upper), 0.0, y)
+    with np.errstate(invalid="ignore"):
+        rows = np.where(y > 0, y * row_lower, np.where(y < 0, y * row_upper, 0.0))
+        d = cost - matrix.T @ y
+        noise = ROUNDING * (np.abs(cost) + abs(matrix).T @ np.abs(y))
+        side = np.where(d > 0, lower, upper)
+        columns = np.where(d == 0, 0.0, np.where(np.isinf(side) & (np.abs(d) <= noise), 0.0, d * side))
+    total = float(rows.sum() + columns.sum())
+    return total - 1e-14 * float(np.abs(rows).sum() + np.abs(columns[np.isfinite(columns)]).sum())
+
+
+def propagate(
+    matrix: sp.csr_matrix,
+    row_lower: Array,
+    row_upper: Array,
+    lower: Array,
+    upper: Array,
+    *,
+    rounds: int = 10,
+) -> tuple[Array, Array]:
+    """Interval propagation: tighten the box of x by single rows, repeated until little moves.
+
+    For row i and column j with a_ij > 0:  x_j <= (ru_i - min of the rest) / a_ij, and so on.
+    Each new bound is moved outward by 1e-12 of the terms it is made of. Returns new (lower, upper).
+    """
+    coo = matrix.tocoo()
+    used = coo.data != 0.0
+    row, col, val = coo.row[used], coo.col[used], coo.data[used]
+    low, high = np.array(lower, dtype=float), np.array(upper, dtype=float)
+    positive = val > 0
+    count = matrix.shape[0]
+    for _ in range(rounds):
+        old_low, old_high = low.copy(), high.copy()
+        least = val * np.where(positive, low[col], high[col])
+        most = val * np.where(positive, high[col], low[col])
+        for sense in (1.0, -1.0):
+            term, side = (least, row_upper) if sense > 0 else (most, row_lower)
+            infinite = ~np.isfinite(term)
+            plain = np.where(infinite, 0.0, term)
+            total = np.bincount(row, plain, minlength=count)
+            size = np.bincount(row, np.abs(plain), minlength=count)
+            holes = np.bincount(row, infinite, minlength=count)
+            rest_known = (holes[row] == 0) | ((holes[row] == 1) & infinite)
+            usable = rest_known & np.isfinite(side[row])
+            room = side[row] - (total[row] - plain)
+            room = room + sense * 1e-12 * (size[row] + np.abs(np.where(np.isfinite(side[row]), side[row], 0.0)))
+            with np.errstate(invalid="ignore", over="ignore"):
+                limit = room / val
+            above = usable & (positive if sense > 0 else ~positive)
+            below = usable & (~positive if sense > 0 else positive)
+            np.minimum.at(high, col[above], limit[above])
+            np.maximum.at(low, col[below], limit[below])
+        moved = np.concatenate([_moved(old_low, low), _moved(old_high, high)])
+        if not np.any(moved > 1e-3):
+            break
+    crossed = low > high
+    if np.any(crossed):
+        close = crossed & (low - high <= 1e-9 * (1.0 + np.abs(low)))
+        low[close], high[close] = np.minimum(low, high)[close], np.maximum(low, high)[close]
+    return low, high
+
+
+def _moved(old: Array, new: Array) -> Array:
+    """Relative change of a bound; a bound that became finite counts as 1."""
+    with np.errstate(invalid="ignore"):
+        change = np.abs(new - old) / (1.0 + np.abs(new))
+    return np.where(new == old, 0.0, np.where(np.isfinite(change), change, 1.0))

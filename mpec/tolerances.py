@@ -1,0 +1,27 @@
+"""Every tolerance that is passed to a solver or that decides a verdict, stated once.
+
+The certified game is the eps-game of design: a used route (w > delta * Wmod) may be dearer than the
+cheapest by a relative eps, a station may be over its capacity by a relative eps. The bounding
+MILP relaxes its pair and capacity rows by the same amounts, so lower <= upper by construction.
+"""
+
+EPSILON = 1e-6
+"""Relative cost slack of a used route, and relative capacity slack, in the certified eps-game."""
+
+DELTA = 1e-6
+"""Share of an O-D pair's vehicles below which a route counts as unused."""
+
+AIM = 1e-9
+"""What polish and the followers aim at, well inside EPSILON."""
+
+PRIMAL_FEASIBILITY = 1e-9
+"""LP row and bound feasibility asked of a solver (scaled model units)."""
+
+DUAL_FEASIBILITY = 1e-9
+"""LP reduced-cost feasibility asked of a solver."""
+
+MIP_FEASIBILITY = 1e-7
+"""Integrality and row feasibility asked of a MILP solver."""
+
+BOUND_MARGIN = 1e-9
+"""Relative outward margin added to every bound that was read from an LP."""

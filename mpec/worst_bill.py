@@ -1,0 +1,192 @@
+"""The electricity bill that the leader may have to pay, as rows beside a model of the users' answers.
+
+Tariff `dlmp`: for loads P the bill is c.P with c on the operator's optimal dual face; the leader's worst case is
+its joint maximum, the derivative of the operator's optimal cost V at P in direction P. V is convex, which
+encloses the bill over a box of loads; branching on the box closes the rest. Tariff `regulated`: c is any tariff
+in its box and mean cap, since the operator's choice is the dearest; McCormick encloses the products c P. Tariff
+`fixed`: a number.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from formulations.tariff import fixed_prices, tariff_box
+from instances.model import Instance
+from mpec.checks.feeder import FeederProgram
+from mpec.linear_model import LinearModel
+from mpec.solvers import HighsSession
+
+Array = np.ndarray
+
+
+@dataclass(frozen=True)
+class Products:
+    """Columns of bill, price and load of every product c P in a model: bill = price * load is wanted."""
+
+    bill: Array
+    price: Array
+    load: Array
+
+    def misfit(self, x: Array) -> Array:
+        """|bill - price load| by product."""
+        return np.asarray(np.abs(x[self.bill] - x[self.price] * x[self.load]))
+
+
+def mccormick(
+    model: LinearModel,
+    name: str,
+    product: int,
+    price: int,
+    load: int,
+    prices: tuple[float, float],
+    loads: tuple[float, float],
+) -> None:
+    """product = price * load enclosed over the box; sides at an infinite price are left out."""
+    (c0, c1), (p0, p1) = prices, loads
+    for c, p, below in ((c0, p0, True), (c1, p1, True), (c1, p0, False), (c0, p1, False)):
+        if math.isfinite(c) and math.isfinite(p):
+            bounds = (-c * p, math.inf) if below else (-math.inf, -c * p)
+            model.add_row(f"{name}[{c:.6g},{p:.6g}]", [product, load, price], [1.0, -c, -p], *bounds)
+
+
+class OperatorValue:
+    """V(P): the operator's expected optimal cost of one period [money] as a function of the loads (M,), kW."""
+
+    def __init__(self, instance: Instance, t: int, most: Array) -> None:
+        self.instance, self.programs = instance, []
+        nothing, base = np.zeros(len(instance.stations)), sum(b.load_kw for b in instance.buses)
+        unit = base * instance.periods[t].load_factor + float(most.sum())
+        for s, scenario in enumerate(instance.scenarios):
+            program = FeederProgram(instance, t, s, nothing, throughput_kw=unit or 1.0)
+            money = scenario.probability * instance.period_h * program.price * program.unit
+            self.programs.append((program, HighsSession(program.model), money))
+        self.bus = [instance.bus_index[station.bus] for station in instance.stations]
+        self.tan_phi = np.array([station.tan_phi for station in instance.stations])
+        first = self.programs[0][0]
+        self.demand = np.array(first.model.row_lower)
+
+    def close(self) -> None:
+        for _, session, _ in self.programs:
+            session.close()
+
+    def at(self, load: Array) -> tuple[float, Array]:
+        """V(P) and a subgradient (M,), money and money/kW. Raises ArithmeticError without an optimum."""
+        total, slope = 0.0, np.zeros(len(load))
+        for program, session, money in self.programs:
+            drawn: dict[int, float] = {}
+            for m, b in enumerate(self.bus):
+                drawn[program.active[b]] = drawn.get(program.active[b], 0.0) + load[m]
+                row = program.reactive[b]
+                drawn[row] = drawn.get(row, 0.0) + load[m] * self.tan_phi[m]
+            for row, kw in drawn.items():
+                level = float(self.demand[row]) + kw / program.unit
+                session.set_row_bounds(row, level, level)
+            solved = session.solve()
+            if solved.status != "optimal" or solved.objective is None or solved.row_duals is None:
+                raise ArithmeticError(f"the operator's program ended {solved.status}, {program.where}")
+            total += money * solved.objective
+            for m, b in enumerate(self.bus):
+                price = solved.row_duals[program.active[b]]
+                price += self.tan_phi[m] * solved.row_duals[program.reactive[b]]
+                slope[m] += money * price / program.unit
+        return total, slope
+
+
+def corners(low: Array, high: Array) -> Array:
+    """Points (K, M) whose hull holds the box [low, high]: its corners, or a simplex in many dimensions."""
+    wide = np.flatnonzero(high > low)
+    if len(wide) <= 3:
+        points = np.tile(low, (2 ** len(wide), 1))
+        for bit, m in enumerate(wide):
+            points[(np.arange(len(points)) >> bit) % 2 == 1, m] = high[m]
+        return points
+    points = np.tile(low, (len(wide) + 1, 1))
+    for row, m in enumerate(wide, start=1):
+        points[row, m] = low[m] + len(wide) * (high[m] - low[m])
+    return points
+
+
+def add_nodal_bill(
+    model: LinearModel, value: OperatorValue, load: Array, low: Array, high: Array, reach: float
+) -> tuple[Array, Array, float]:
+    """An upper estimate of the dearest nodal bill for loads in the box, as (columns, coefficients, constant).
+
+    V is convex, so for every c of the dual face at P and every reach d > 0
+
+        c.P <= (V((1 + d) P) - V(P)) / d <= (sum_i theta_i V((1 + d) P_i) - tangent(P)) / d,
+
+    P = sum_i theta_i P_i over points P_i around the box, theta >= 0, sum theta = 1: exact where V is affine from
+    P to (1 + d) P, for all P in the box.
+    """
+    points = corners(low, high)
+    theta = model.add_variables([f"corner[{i}]" for i in range(len(points))], 0.0, 1.0)
+    model.add_row("corners", theta, np.ones(len(theta)), 1.0, 1.0)
+    for m, column in enumerate(load):
+        model.add_row(f"corner_load[{m}]", [*theta, column], [*points[:, m], -1.0], 0.0, 0.0)
+    above = np.array([value.at((1.0 + reach) * point)[0] for point in points])
+    middle = 0.5 * (low + high)
+    level, slope = value.at(middle)
+    rounding = 1e-10 * (abs(level) + float(np.abs(above).max()))
+    columns = np.concatenate([theta, load])
+    weights = np.concatenate([above, -slope]) / reach
+    return columns, weights, (rounding - (level - float(slope @ middle))) / reach
+
+
+def add_regulated_bill(
+    model: LinearModel, instance: Instance, load: Array, low: Array, high: Array
+) -> Products:
+    """Add the tariff c[m,t] and its products with the loads (M, T columns) over the box [low, high] (M, T)."""
+    box = tariff_box(instance)
+    stations, periods = load.shape
+    bill, price = [], []
+    for m in range(stations):
+        mine = model.add_variables([f"tariff[{m},{t}]" for t in range(periods)], box.low[m], box.high[m])
+        if math.isfinite(box.mean[m]):
+            model.add_row(
+                f"mean_tariff[{m}]", mine, np.ones(periods), -math.inf, periods * float(box.mean[m])
+            )
+        for t in range(periods):
+            e = model.add_variable(f"bill[{m},{t}]", -math.inf, math.inf)
+            prices, loads = (
+                (float(box.low[m, t]), float(box.high[m, t])),
+                (float(low[m, t]), float(high[m, t])),
+            )
+            mccormick(model, f"bill[{m},{t}]", e, int(mine[t]), int(load[m, t]), prices, loads)
+            bill.append(e)
+            price.append(int(mine[t]))
+    return Products(np.array(bill), np.array(price), load.ravel().astype(int))
+
+
+def dearest_bill(instance: Instance, t: int, load: Array) -> float:
+    """The largest bill c.P dt over the optimal dual faces of period index t at loads (M,), money.
+
+    Raises ArithmeticError when a program can't be solved.
+    """
+    total = 0.0
+    for s, scenario in enumerate(instance.scenarios):
+        program = FeederProgram(instance, t, s, load)
+        face, active, reactive = program.dual_face()
+        cost = np.zeros(face.columns)
+        for m, station in enumerate(instance.stations):
+            bus = instance.bus_index[station.bus]
+            cost[active[bus]] += load[m] / program.unit
+            cost[reactive[bus]] += load[m] / program.unit * station.tan_phi
+        session = HighsSession(face)
+        try:
+            session.set_objective(cost, maximise=True)
+            solved = session.solve()
+        finally:
+            session.close()
+        if solved.status != "optimal" or solved.objective is None:
+            raise ArithmeticError(f"the dearest bill was not found ({solved.status}), {program.where}")
+        total += scenario.probability * solved.objective * program.price * program.unit
+    return total * instance.period_h
+
+
+def fixed_bill(instance: Instance) -> Array:
+    """The fixed tariff (M, T), money/kWh."""
+    return fixed_prices(instance)
