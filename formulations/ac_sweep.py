@@ -75,7 +75,9 @@ def ac_sweep(
             current = downstream @ np.conj(load / voltage)
             loss = impedance * np.abs(current) ** 2
             entering = voltage[list(tree.near)] * np.conj(current)
-            return PowerFlow(voltage, entering * feeder.base_kva, complex(loss.sum() * feeder.base_kva), sweep)
+            return PowerFlow(
+                voltage, entering * feeder.base_kva, complex(loss.sum() * feeder.base_kva), sweep
+            )
     raise NoPowerFlowError(
         f"the AC power flow of {instance.name} did not settle in {MOST_SWEEPS} sweeps at a total load of "
         f"{float(np.sum(load_kw)):.0f} kW: the feeder can't carry it. Lower the loads."

@@ -34,8 +34,8 @@ class Problem:
         if self.column is not None:
             place += f", column {self.column}"
         said = f"{quoted(self.value)} " if self.value is not None else ""
-        line = f"{place}: {said}{self.message}" if place else f"{said}{self.message}"
-        return f"{line}\n  {self.cure}" if self.cure else line
+        line = printable(f"{place}: {said}{self.message}" if place else f"{said}{self.message}")
+        return f"{line}\n  {printable(self.cure)}" if self.cure else line
 
 
 class InstanceError(ValueError):
@@ -63,7 +63,12 @@ def problems_text(problems: Sequence[Problem], name: str = "") -> str:
 def quoted(value: str) -> str:
     """A value as found in a file, safe to print: control characters escaped, cut when long."""
     shown = value if len(value) <= _LONGEST_VALUE else value[: _LONGEST_VALUE - 3] + "..."
-    return "'" + "".join(c if c.isprintable() else repr(c)[1:-1] for c in shown) + "'"
+    return f"'{printable(shown)}'"
+
+
+def printable(text: str) -> str:
+    """The text with control characters escaped, so that a file can't command the terminal."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def listing(ids: Iterable[str], most: int = 6) -> str:

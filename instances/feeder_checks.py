@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import deque
 
 from instances.errors import Problem, listing
+from instances.references import check_reference, refuse
 from instances.schema import SETTINGS_FILE
 from instances.settings import Settings
-from instances.tables import Row, Table, check_reference, refuse
+from instances.tables import Row, Table
 
 _MOST_LOOPS = 20
 

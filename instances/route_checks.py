@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from instances.cells import read_number
 from instances.errors import Problem
 from instances.schema import SMALLEST_POSITIVE
-from instances.tables import Row, Table, read_number
+from instances.tables import Row, Table
 
 OUTSIDE = "outside"
 """The path of the route that leaves the game, in result files and declared route sets."""

@@ -9,10 +9,11 @@ import tomllib
 from dataclasses import dataclass
 from typing import Any
 
+from instances.cells import range_problem
 from instances.errors import Problem
 from instances.model import Feeder, Polygon, TariffMode, Users
 from instances.schema import SETTINGS_FILE, SMALLEST_POSITIVE
-from instances.tables import decode, range_problem
+from instances.tables import decode
 
 _NAME = re.compile(r"\w[\w .+-]{0,99}")
 _SECTIONS = {

@@ -5,20 +5,13 @@ from __future__ import annotations
 import csv
 import difflib
 import io
-import math
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from instances.errors import Problem, listing
-from instances.schema import LARGEST, SMALLEST_POSITIVE, Column, TableSchema
+from instances.cells import Cell, read_cell
+from instances.errors import Problem
+from instances.schema import TableSchema
 
-Cell = str | float | int | bool | None
-
-_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
-_INTEGER = re.compile(r"[+-]?\d{1,9}", re.ASCII)
-_RESERVED = {"road": ">", "station": ":;"}
-_LONGEST_ID = 100
 MOST_ROWS = 2_000_000
 
 
@@ -243,7 +236,7 @@ def _read_row(table: Table, number: int, cells: list[str], problems: list[Proble
         if column.name not in raw:
             row.cells[column.name] = None
             continue
-        value, message = _read_cell(column, raw[column.name])
+        value, message = read_cell(column, raw[column.name])
         row.cells[column.name] = value
         if message is not None:
             row.bad.add(column.name)
@@ -252,58 +245,6 @@ def _read_row(table: Table, number: int, cells: list[str], problems: list[Proble
                 Problem(table.file, number, column.name, shown if shown else None, message, column.cure)
             )
     return row
-
-
-def _read_cell(column: Column, text: str) -> tuple[Cell, str | None]:
-    """The value of a cell, or None and what is wrong with it."""
-    if not text:
-        return None, "the cell is blank." if column.filled else None
-    if column.kind == "id":
-        return _read_id(column, text)
-    if column.kind == "text":
-        return text, None
-    if column.kind == "flag":
-        return (text == "1", None) if text in ("0", "1") else (None, "is neither 0 nor 1.")
-    if column.kind == "period":
-        if not _INTEGER.fullmatch(text):
-            return None, "is not an integer of at most nine digits."
-        return int(text), None
-    return read_number(text, column.low, column.high)
-
-
-def _read_id(column: Column, text: str) -> tuple[Cell, str | None]:
-    if len(text) > _LONGEST_ID:
-        return None, f"is longer than {_LONGEST_ID} characters."
-    if not text.isprintable():
-        return None, "holds a control character."
-    for mark in _RESERVED.get(column.name, ""):
-        if mark in text:
-            return None, f"holds '{mark}', which joins ids in result files."
-    if column.name == "road" and text == "outside":
-        return None, "is reserved for the route that leaves the game."
-    return text, None
-
-
-def read_number(text: str, low: float, high: float) -> tuple[float | None, str | None]:
-    """A decimal number within [low, high], or None and what is wrong with it."""
-    if not _NUMBER.fullmatch(text):
-        if text.lower().lstrip("+-") in ("nan", "inf", "infinity"):
-            return None, "is not a finite number."
-        return None, "is not a number."
-    return range_problem(float(text), low, high)
-
-
-def range_problem(value: float, low: float, high: float) -> tuple[float | None, str | None]:
-    """``value`` if it is finite and within [low, high], else None and what is wrong."""
-    if not math.isfinite(value) or abs(value) > LARGEST:
-        return None, f"is not a finite number of at most {LARGEST:g}."
-    if value < low:
-        if low == SMALLEST_POSITIVE:
-            return None, "is not above 0." if value <= 0 else f"is smaller than {SMALLEST_POSITIVE:g}."
-        return None, "is negative." if low == 0.0 else f"is below {low:g}."
-    if value > high:
-        return None, f"is above {high:g}."
-    return value, None
 
 
 def _check_keys(table: Table, problems: list[Problem]) -> None:
@@ -329,56 +270,4 @@ def _check_keys(table: Table, problems: list[Problem]) -> None:
                 f"is there twice (first in row {first[key]}).",
                 "Keep one row per " + ", ".join(table.schema.key) + ".",
             )
-        )
-
-
-def unknown_id(table: Table, row: Row, column: str, known: dict[str, Row], where: str, cure: str) -> Problem:
-    """The problem of an id that another file doesn't have."""
-    value = row.text(column) or ""
-    near = difflib.get_close_matches(value, list(known)[:5000], 1)
-    hint = f" Did you mean '{near[0]}'?" if near else ""
-    return Problem(
-        table.file, row.number, column, value, f"is not a {where} ({listing(known)}).", f"{cure}{hint}"
-    )
-
-
-def refuse(
-    problems: list[Problem], table: Table, row: Row | None, column: str | None, message: str, cure: str
-) -> None:
-    """Append a problem of a cell (or of a row, or of the whole file)."""
-    value = row.raw.get(column) if row is not None and column is not None else None
-    problems.append(Problem(table.file, row.number if row else None, column, value, message, cure))
-
-
-def known_ids(table: Table, column: str) -> dict[str, Row] | None:
-    """Id -> first row; None if the file could not be read well enough to rely on its ids."""
-    return table.ids(column) if table.usable else None
-
-
-def check_reference(
-    table: Table,
-    row: Row,
-    column: str,
-    known: dict[str, Row] | None,
-    where: str,
-    cure: str,
-    problems: list[Problem],
-) -> None:
-    """Append a problem when the cell's id is not among ``known`` (no check when that is None)."""
-    value = row.text(column)
-    if known is not None and value is not None and value not in known:
-        problems.append(unknown_id(table, row, column, known, where, cure))
-
-
-def check_period(table: Table, row: Row, periods: list[int] | None, problems: list[Problem]) -> None:
-    """Append a problem when the row's period is not one of periods.csv."""
-    period = row.period()
-    if periods is not None and period is not None and not periods[0] <= period <= periods[-1]:
-        refuse(
-            problems,
-            table,
-            row,
-            "period",
-            f"is not a period of periods.csv ({periods[0]} ... {periods[-1]}).",
-            "Give a period of that file, or add the period there.",
         )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from instances.errors import Problem
-from instances.tables import Row, Table, check_period, check_reference, known_ids, refuse
+from instances.references import check_period, check_reference, known_ids, refuse
+from instances.tables import Row, Table
 
 Nodes = dict[str, Row] | None
 

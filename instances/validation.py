@@ -8,11 +8,12 @@ from itertools import pairwise, product
 
 from instances.errors import Problem
 from instances.feeder_checks import check_feeder
-from instances.model import low_tariff_cap, missing_tariff, tariff_columns
+from instances.references import check_period, check_reference, known_ids, refuse
 from instances.route_checks import check_route_set
 from instances.schema import SETTINGS_FILE
 from instances.settings import Settings
-from instances.tables import Row, Table, check_period, check_reference, known_ids, refuse
+from instances.tables import Row, Table
+from instances.tariff_rows import low_tariff_cap, missing_tariff, tariff_columns
 from instances.traffic_checks import check_roads, check_stations, check_trips, check_vehicles
 
 PROBABILITY_TOLERANCE = 1e-6

@@ -143,14 +143,27 @@ def solve_single_level(
     if solved.status == "infeasible":
         return _infeasible(single, name, began)
     if solved.status == "unbounded":
-        reason = (
-            "the single-level relaxation is unbounded in the leader's direction: bound the leader's variables or objective"
+        reason = "the single-level relaxation is unbounded in the leader's direction: bound the leader's variables or objective"
+        return BilevelSolution(
+            "refused",
+            "REFUSED",
+            reason=reason,
+            solver=name,
+            mode=single.mode,
+            seconds=time.perf_counter() - began,
         )
-        return BilevelSolution("refused", "REFUSED", reason=reason, solver=name, mode=single.mode, seconds=time.perf_counter() - began)
     if solved.x is None:
         bound = solved.bound if math.isfinite(solved.bound) else None
         reason = "no point was found in the time allowed"
-        return BilevelSolution("refused", "REFUSED", bound=bound, reason=reason, solver=name, mode=single.mode, seconds=time.perf_counter() - began)
+        return BilevelSolution(
+            "refused",
+            "REFUSED",
+            bound=bound,
+            reason=reason,
+            solver=name,
+            mode=single.mode,
+            seconds=time.perf_counter() - began,
+        )
     out = judged(single, solved, name, time.perf_counter() - began)
     if load and out.x is not None:
         for column, variable in single.problem.handles.items():
@@ -181,13 +194,7 @@ def _infeasible(single: SingleLevel, solver: str, began: float) -> BilevelSoluti
 def judged(single: SingleLevel, solved: Solved, solver: str, seconds: float) -> BilevelSolution:
     """The polished point of a solve with all checks and the verdict."""
     assert solved.x is not None
-    raw = solved.x[: single.base.columns]
-    x = polish(single, solved.x, solver)
-    checks = evaluate(single, x)
-    if not all(c.passed for c in checks):
-        from_solver = evaluate(single, raw)
-        if all(c.passed for c in from_solver):
-            x, checks = raw, from_solver
+    x, checks = _best(single, [polish(single, solved.x, solver), solved.x[: single.base.columns]])
     objective = single.base.objective(x)
     bound = solved.bound if math.isfinite(solved.bound) else None
     if bound is not None:
@@ -214,6 +221,21 @@ def judged(single: SingleLevel, solved: Solved, solver: str, seconds: float) -> 
         single.mode,
         seconds,
     )
+
+
+def _best(single: SingleLevel, points: list[Array]) -> tuple[Array, tuple[Check, ...]]:
+    """The first point that passes its checks, unless a later one passes and is clearly better; else the first."""
+    sign = -1.0 if single.base.maximise else 1.0
+    checked = [(x, evaluate(single, x)) for x in points]
+    passing = [(x, checks) for x, checks in checked if all(c.passed for c in checks)]
+    if not passing:
+        return checked[0]
+    best = passing[0]
+    for other in passing[1:]:
+        value = sign * single.base.objective(best[0])
+        if sign * single.base.objective(other[0]) < value - 1e-7 * max(1.0, abs(value)):
+            best = other
+    return best
 
 
 def _reason(single: SingleLevel, checks: tuple[Check, ...], proven: bool, close: bool) -> str:
@@ -255,7 +277,9 @@ def polish(single: SingleLevel, x: Array, solver: str) -> Array:
     for i, pair in enumerate(single.pairs):
         side = pair.slack if _slack_is_zero(single, i, x) else pair.multiplier
         fixed.add_row(f"fixed[{pair.name}]", side.columns, side.values, -math.inf, -side.constant)
-    for name in dict.fromkeys(("highs", solver)):
+    # HiGHS's quadratic solver is less accurate than the others'.
+    order = (solver, "highs") if fixed.cost_products.values else ("highs", solver)
+    for name in dict.fromkeys(order):
         try:
             session = open_session(fixed, name)
             solved = session.solve(gap=1e-9)

@@ -105,7 +105,9 @@ def drop_never_binding(
     wide = sp.hstack([rows.matrix, rows.given_matrix]).tocsr()
     size = margin * (1.0 + np.abs(rows.right))
     least = _least(wide, polytope.lower, polytope.upper) - rows.right
-    dropped = {int(i): Dropped(rows.names[i], float(least[i]), "intervals") for i in np.flatnonzero(least > size)}
+    dropped = {
+        int(i): Dropped(rows.names[i], float(least[i]), "intervals") for i in np.flatnonzero(least > size)
+    }
     touched = np.array(rows.equality)
     for i in range(rows.rows):
         if touched[i] or i in dropped:
@@ -218,7 +220,9 @@ class DualPolyhedron:
         tighten: bool = True,
     ) -> None:
         if not _linear(rows):
-            raise ValueError("the dual polyhedron is fixed only for a linear follower whose cost is not parametric")
+            raise ValueError(
+                "the dual polyhedron is fixed only for a linear follower whose cost is not parametric"
+            )
         self.rows = rows
         self.slater = slater_rows(rows, given_low, given_high, points)
         count = rows.rows
@@ -229,7 +233,9 @@ class DualPolyhedron:
             with np.errstate(divide="ignore"):
                 cap = np.where(row.slack > 0, row.right / np.where(row.slack > 0, row.slack, 1.0), math.inf)
             for i in np.flatnonzero(cap < high):
-                self._source[i] = f"Slater point '{row.name}': F / slack = {row.right:.6g} / {row.slack[i]:.6g}"
+                self._source[i] = (
+                    f"Slater point '{row.name}': F / slack = {row.right:.6g} / {row.slack[i]:.6g}"
+                )
             high = np.minimum(high, cap)
         matrix = rows.matrix.T.tocsr()
         right = np.array(rows.optimiser.cost, dtype=float)
@@ -265,7 +271,9 @@ class DualPolyhedron:
     def bounds(self) -> list[Bound | None]:
         high = self.polytope.upper
         return [
-            Bound(float(max(high[i], 0.0)), self._source[i]) if math.isfinite(high[i]) and not self.rows.equality[i] else None
+            Bound(float(max(high[i], 0.0)), self._source[i])
+            if math.isfinite(high[i]) and not self.rows.equality[i]
+            else None
             for i in range(self.rows.rows)
         ]
 

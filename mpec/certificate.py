@@ -2,9 +2,9 @@
 
 Verdicts (design: what "certified" means):
 
-    CERTIFIED    every check passed, the upper bound was re-proved with proven Ms, and its gap is within target
-    EQUILIBRIUM  every check passed, so the profit is real; the bound is missing, above target, not rechecked or
-                 rests on an assumed M
+    CERTIFIED    every check passed, the upper bound was re-proved with proven Ms, its gap is within target
+    EQUILIBRIUM  every check passed, so the profit is real; the bound is missing, above target, not
+                 rechecked or rests on an assumed M
     REJECTED     a check failed; which, by how much, where
     INFEASIBLE   re-proved that no prices in the box are allowed
     NO_POINT     there is no point to judge (a run that found none in time)
@@ -33,7 +33,7 @@ from mpec.checks import bound, electricity, equations, users
 from mpec.checks.record import Check, RecheckOutcome, RecheckState, failed, guarded, worst
 from mpec.equilibrium import Equilibrium, Point
 from mpec.indicators import indicators
-from mpec.pessimistic import Pessimistic, least_profit
+from mpec.pessimistic import SECONDS, Pessimistic, least_profit
 
 __all__ = ["Certificate", "Check", "RecheckOutcome", "certify", "certify_folder"]
 
@@ -46,9 +46,9 @@ class Certificate:
 
     upper_bound: re-proved where recheck is "confirmed", else as stated (a number in a file); never below
     lower_bound; None when there is none or it was found void. gap: (upper - lower) / max(|upper|, 1).
-    electricity_low, _high: (M, T), on the optimal dual face. profit_on_tolerance: the part of the profit earned
-    on routes dearer than the cheapest by more than the aim (1e-9), money; 0 means that the point is an
-    equilibrium of the exact game up to rounding.
+    electricity_low, _high: (M, T), on the optimal dual face. profit_on_tolerance: the part of the profit
+    earned on routes dearer than the cheapest by more than the aim (1e-9), money; 0 means that the point is
+    an equilibrium of the exact game up to rounding.
     """
 
     verdict: Verdict
@@ -136,20 +136,20 @@ def certify(
     target_gap: float = 0.01,
     recheck: RecheckOutcome | None = None,
     routes: RouteSet | None = None,
-    pessimistic: bool = True,
+    pessimistic_seconds: float = SECONDS,
 ) -> Certificate:
     """Judge a point and its claims against ``instance``. Never raises for what the point or the claims hold.
 
     recheck      outcome of re-proving the bound; without it CERTIFIED is out of reach
     routes       the RouteSet that the bound covers, if it is at hand: used routes must belong to it
-    pessimistic  also bound the least profit over the followers' answers (seconds on a day)
+    pessimistic_seconds  for bounding the least profit over the followers' answers; 0: leave it out
     """
     began = time.perf_counter()
     point = equilibrium.point
-    found = judge_point(instance, point, routes) if point is not None else _Findings([])
+    found = judge_point(instance, point, routes, intervals=True) if point is not None else _Findings([])
     checks = list(found.checks)
     lower = found.profit if point is not None and found.passed else None
-    ms = bound.check_big_m(equilibrium.bound_record, point if found.answer else None, found.answer, instance)
+    ms = _big_m(instance, equilibrium, found)
     checks += guarded("claims", 0.0, lambda: _claims(instance, equilibrium, found, ms, recheck))
     state: RecheckState = "none" if recheck is None else recheck.state
     upper = _upper(equilibrium, recheck, lower, checks)
@@ -158,8 +158,8 @@ def certify(
     verdict = _verdict(equilibrium, checks, gap, target_gap, recheck, assumed)
     notes = _notes(instance, equilibrium, found, verdict, recheck, assumed, ms, gap, target_gap)
     tie: Pessimistic | None = None
-    if lower is not None and point is not None and found.answer is not None and pessimistic:
-        tie = least_profit(instance, point, found.answer, routes=routes)
+    if lower is not None and point is not None and found.answer is not None and pessimistic_seconds > 0:
+        tie = least_profit(instance, point, found.answer, routes=routes, seconds=pessimistic_seconds)
         notes += tie.notes
     ac_error = _ac_error(instance, point, found.answer, notes) if lower is not None else None
     return Certificate(
@@ -190,8 +190,13 @@ def certify(
     )
 
 
-def judge_point(instance: Instance, point: Point, routes: RouteSet | None = None) -> _Findings:
-    """All checks of what the players do; the claims about bounds come later."""
+def judge_point(
+    instance: Instance, point: Point, routes: RouteSet | None = None, *, intervals: bool = False
+) -> _Findings:
+    """All checks of what the players do; the claims about bounds come later.
+
+    ``intervals``: also find the price interval on the dual face and judge the stated one (most of the time).
+    """
     found = _Findings([])
     found.checks += guarded("equations", 0.0, lambda: equations.check_equations(instance, point))
     if any(not c.passed and c.name in (*equations.FATAL, "equations") for c in found.checks):
@@ -202,7 +207,7 @@ def judge_point(instance: Instance, point: Point, routes: RouteSet | None = None
     if routes is not None:
         found.checks += guarded("route_set", 0.0, lambda: [users.check_membership(instance, answer, routes)])
     found.checks += guarded(
-        "electricity", electricity.PRICES, lambda: _electricity(instance, point, found, answer)
+        "electricity", electricity.PRICES, lambda: _electricity(instance, point, found, answer, intervals)
     )
     return found
 
@@ -213,12 +218,26 @@ def _users(instance: Instance, point: Point, found: _Findings, answer: equations
     return wardrop.checks
 
 
-def _electricity(instance: Instance, point: Point, found: _Findings, answer: equations.Answer) -> list[Check]:
-    result = electricity.check_electricity(instance, point, answer.traffic.load_kw)
+def _electricity(
+    instance: Instance, point: Point, found: _Findings, answer: equations.Answer, intervals: bool
+) -> list[Check]:
+    result = electricity.check_electricity(instance, point, answer.traffic.load_kw, intervals=intervals)
+    if not intervals:
+        return result.checks
     found.low, found.high = result.low, result.high
     if instance.tariff_mode != "dlmp":
         return result.checks
     return [*result.checks, electricity.check_interval(instance, point, result.low, result.high)]
+
+
+def _big_m(instance: Instance, equilibrium: Equilibrium, found: _Findings) -> bound.Ms:
+    """The Ms as stated; a list that makes no sense is a failed check."""
+    point = equilibrium.point if found.answer else None
+    try:
+        return bound.check_big_m(equilibrium.bound_record, point, found.answer, instance)
+    except Exception as error:  # the record is untrusted
+        fault = failed("big_m_sources", 0.0, f"{type(error).__name__}: {error}")
+        return bound.Ms((), ("big_m",), (fault,), ())
 
 
 def _claims(
@@ -312,8 +331,8 @@ def _notes(
         notes.append(
             "Every used route is cheapest to 1e-9: the profit does not rest on the tolerances."
             if found.on_tolerance == 0.0
-            else f"{found.on_tolerance:.6g} {instance.currency} of the profit rest on routes that are dearer by "
-            f"more than 1e-9 (allowed up to {tolerances.EPSILON:g}): it is a bound of the eps-game."
+            else f"{found.on_tolerance:.6g} {instance.currency} of the profit rest on routes that are dearer "
+            f"by more than 1e-9 (allowed: {tolerances.EPSILON:g}): it is a bound of the eps-game."
         )
     return notes
 
@@ -353,9 +372,9 @@ def certify_folder(
     *,
     target_gap: float = 0.01,
     recheck: Callable[[Equilibrium], RecheckOutcome] | None = None,
-    pessimistic: bool = True,
+    pessimistic_seconds: float = SECONDS,
 ) -> tuple[Equilibrium, Certificate]:
-    """Judge a stored result afresh: the point, and what equilibrium.json says beside it (gap, indicators, instance).
+    """Judge a stored result afresh: the point, and equilibrium.json's figures beside it.
 
     Raises ResultError when the folder can't be read. certificate.json is neither read nor written.
     """
@@ -363,13 +382,17 @@ def certify_folder(
     claims = result_folder.read_claims(directory)
     outcome = recheck(equilibrium) if recheck is not None and equilibrium.bound_record is not None else None
     certificate = certify(
-        equilibrium.instance, equilibrium, target_gap=target_gap, recheck=outcome, pessimistic=pessimistic
+        equilibrium.instance,
+        equilibrium,
+        target_gap=target_gap,
+        recheck=outcome,
+        pessimistic_seconds=pessimistic_seconds,
     )
     return equilibrium, with_claims(certificate, equilibrium, claims)
 
 
 def with_claims(certificate: Certificate, equilibrium: Equilibrium, claims: Mapping[str, Any]) -> Certificate:
-    """The certificate with two more checks: gap and indicators of equilibrium.json follow from its other numbers."""
+    """The certificate with two more checks: equilibrium.json's gap and indicators follow from the rest."""
     checks = [*certificate.checks, *guarded("figures_stated", 1e-9, lambda: _figures(equilibrium, claims))]
     verdict = certificate.verdict
     if any(not check.passed for check in checks):

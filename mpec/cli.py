@@ -201,6 +201,15 @@ def _add_file_commands(add: Callable[[str, str], argparse.ArgumentParser]) -> No
     assign.add_argument("net", type=Path, metavar="NET", help="TNTP net file, or roads.csv")
     assign.add_argument("trips", type=Path, metavar="TRIPS", help="TNTP trips file, or trips.csv")
     assign.add_argument("--gap", type=_number(0), default=1e-12, help="relative gap (default 1e-12)")
+    assign.add_argument("--period", type=int, metavar="N", help="which period of a trips.csv with several")
+    for name, what in (("toll", "toll"), ("distance", "length")):
+        assign.add_argument(
+            f"--{name}-factor",
+            type=_number(0),
+            default=0.0,
+            metavar="F",
+            help=f"cost per unit of {what} (TNTP)",
+        )
     _output_options(assign, folder=False)
 
     bilevel = add("solve-bilevel", "other people's linear bilevel problems (MPS and AUX files)")

@@ -19,7 +19,6 @@ from mpec.certificate import Certificate
 from mpec.equilibrium import Equilibrium
 from mpec.judging import judge
 from mpec.options import SolveOptions
-from mpec.orchestrator import solve_game
 from mpec.storage import write_file
 
 _CROSSED = 1e-9
@@ -70,6 +69,8 @@ def compare(instance: Instance, options: SolveOptions, budget: Budget, *, force:
     ``force`` replaces results that are there. Raises what the two ways and the result folder raise;
     ValueError without options.out.
     """
+    from mpec.orchestrator import solve_game
+
     if options.out is None:
         raise ValueError("a comparison needs a folder to write to (out)")
     exact_folder, heuristic_folder = options.out / "exact", options.out / "heuristic"

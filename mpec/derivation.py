@@ -3,8 +3,9 @@
 Works on one polyhedron that contains every bilevel-feasible point with its multipliers: the leader's
 linear rows, all followers' feasibility and stationarity rows, cuts s/S + mu/M <= 1, and strong duality
 with lifted products (mpec.lifting). The chain, iterated until nothing moves: intervals; LPs for slacks
-and multipliers; automatic Slater points for multipliers that are still unbounded (mpec.slater); basic
-multipliers where the leader doesn't use the follower's duals (mpec.basic_duals).
+and multipliers; automatic Slater points for multipliers that are still unbounded (mpec.slater); a known
+bilevel-feasible point as cutoff (mpec.incumbent), for only points as good as it matter; branching on
+pairs with basic multipliers where the leader doesn't use the duals (mpec.branching).
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import scipy.sparse as sp
 
-from mpec.basic_duals import basic_bounds
+from mpec.branching import Branching
 from mpec.complementarity import Bound, Linear, Pair
 from mpec.elimination import eliminate_equalities
+from mpec.incumbent import good_point
 from mpec.kkt import Kkt
 from mpec.lifting import Lifting
 from mpec.linear_model import LinearModel
@@ -35,46 +37,49 @@ ROUNDS = 4
 MOST_PAIRS = 1_500
 """Pairs beyond which only unbounded sides get an LP."""
 
-OUTWARD = 1.0 + 1e-9
-"""Factor on values that come from linear algebra instead of a safe LP bound."""
+MARGIN = 1e-7
+"""Relative outward margin of derived bounds where they are used to derive others."""
 
 
 @dataclass(frozen=True)
 class ReducedFollower:
-    """A follower without equality rows: its rows, and the model's columns of x, p and each mu."""
+    """A follower without equality rows, except priced ones: its rows, and the model's columns of x, p, mu.
+
+    ``priced`` (m,): the leader uses this row's multiplier, so it may not be chosen freely.
+    """
 
     rows: Inequalities
     primal: Array
     given: Array
     multiplier: Array
-    uses_duals: bool
+    priced: Array
 
 
-def reduce_follower(kkt: Kkt, uses_duals: bool) -> ReducedFollower | None:
-    """The follower with its equalities eliminated; None where that is too large."""
+def reduce_follower(kkt: Kkt, priced_rows: Sequence[int]) -> ReducedFollower | None:
+    """The follower with its other equalities eliminated; None where that is too large."""
     o = kkt.rows.optimiser
     equal = int(np.sum(o.row_lower == o.row_upper))
     if equal * len(o.columns) > MOST_ELIMINATED:
         return None
-    reduced, recovery = eliminate_equalities(o)
+    reduced, recovery = eliminate_equalities(o, keep_rows=priced_rows)
     rows = as_inequalities(reduced)
     origins = zip(kkt.rows.origin_is_row, kkt.rows.index, kkt.rows.side, kkt.multiplier, strict=True)
     place = {(bool(r), int(i), s): int(c) for r, i, s, c in origins}
     multiplier = np.full(rows.rows, -1)
+    priced = np.zeros(rows.rows, dtype=bool)
     for i in range(rows.rows):
         index = rows.index[i]
         if not rows.origin_is_row[i]:
             key = (False, int(recovery.kept[index]), rows.side[i])
         elif recovery.row_of[index] >= 0:
             key = (True, int(recovery.row_of[index]), rows.side[i])
+            priced[i] = key[1] in priced_rows
         else:
             key = (False, int(recovery.column_of[index]), rows.side[i])
         multiplier[i] = place.get(key, -1)
-    if np.any(rows.equality & ~rows.given_only):
-        return None
-    keep = ~rows.equality & (multiplier >= 0)
+    keep = (multiplier >= 0) & ~(rows.equality & rows.given_only)
     return ReducedFollower(
-        rows.select(keep), kkt.primal[recovery.kept], kkt.given, multiplier[keep], uses_duals
+        rows.select(keep), kkt.primal[recovery.kept], kkt.given, multiplier[keep], priced[keep]
     )
 
 
@@ -108,10 +113,11 @@ class Derivation:
     """Derives bounds for pairs whose sides stand in ``model`` but that no mode has written yet."""
 
     def __init__(
-        self, model: LinearModel, kkts: Sequence[Kkt], pairs: Sequence[Pair], uses_duals: Sequence[bool]
+        self, model: LinearModel, kkts: Sequence[Kkt], pairs: Sequence[Pair], priced: Sequence[Sequence[int]]
     ) -> None:
+        self.model = model
         self.pairs = list(pairs)
-        reduced = [reduce_follower(kkt, uses) for kkt, uses in zip(kkts, uses_duals, strict=True)]
+        reduced = [reduce_follower(kkt, rows) for kkt, rows in zip(kkts, priced, strict=True)]
         self.followers = [f for f in reduced if f is not None]
         self.width = model.columns
         self.matrix = model.matrix()
@@ -120,10 +126,17 @@ class Derivation:
         self.slack = _Sides.of([p.slack for p in self.pairs], self.width)
         self.multiplier = _Sides.of([p.multiplier for p in self.pairs], self.width)
         self.position = {
-            int(p.multiplier.columns[0]): i for i, p in enumerate(self.pairs) if len(p.multiplier.columns) == 1
+            int(p.multiplier.columns[0]): i
+            for i, p in enumerate(self.pairs)
+            if len(p.multiplier.columns) == 1
         }
+        duals = {int(c) for kkt in kkts for c in kkt.multiplier if c >= 0}
+        held = {int(c) for f in self.followers for c in f.multiplier[f.priced]}
+        self.used_columns = {j for j in range(self.width) if j not in duals or j in held}
         self.opposite = _opposites(self.pairs, self.slack)
         self.slater: list[tuple[Array, float]] = []
+        self.cutoff: tuple[Array, float] | None = None
+        self.cutoff_note = ""
         self.lps = 0
         self.infeasible = False
 
@@ -132,7 +145,7 @@ class Derivation:
         self._fixed_rows()
         for step in range(ROUNDS):
             before = (self.slack.value.copy(), self.multiplier.value.copy())
-            place = self._polytope()
+            place = self.polytope()
             if not self.infeasible:
                 self._solve_all(place, step)
             place.close()
@@ -141,7 +154,9 @@ class Derivation:
             if step == 0 and not np.all(np.isfinite(self.multiplier.value)):
                 self._slater_points()
         if not self.infeasible and not self.complete:
-            self._basic()
+            self._cut_off()
+        if not self.infeasible and not self.complete:
+            Branching(self).run()
         return [self._bounded(i) for i in range(len(self.pairs))]
 
     @property
@@ -158,49 +173,64 @@ class Derivation:
         if self.infeasible:
             none = Bound(0.0, "no feasible point exists: the relaxation is empty")
             return replace(self.pairs[i], slack_bound=none, multiplier_bound=none)
-        return replace(self.pairs[i], slack_bound=self.slack.bound(i), multiplier_bound=self.multiplier.bound(i))
+        return replace(
+            self.pairs[i], slack_bound=self.slack.bound(i), multiplier_bound=self.multiplier.bound(i)
+        )
 
     def _fixed_rows(self) -> None:
         """Rows that equality rows fix: an optimal multiplier 0 exists, which suits unless the leader uses it."""
         for f in self.followers:
-            for i in np.flatnonzero(f.rows.given_only & (not f.uses_duals)):
+            for i in np.flatnonzero(f.rows.given_only & ~f.priced):
                 at = self.position.get(int(f.multiplier[i]))
                 if at is not None:
-                    self.multiplier.improve(at, 0.0, "the row is fixed by equality rows: multiplier 0 is optimal")
+                    self.multiplier.improve(
+                        at, 0.0, "the row is fixed by equality rows: multiplier 0 is optimal"
+                    )
 
-    def _polytope(self) -> Polytope:
-        """The model's rows, the pairs' cuts, Slater rows and lifted strong duality, boxes propagated."""
+    def polytope(self, lower: Array | None = None, upper: Array | None = None) -> Polytope:
+        """The model's rows, the pairs' cuts, Slater rows and lifted strong duality, boxes propagated.
+
+        With ``lower`` and ``upper`` (model columns) for a part of the space only: the derivation's own
+        boxes then stay as they are.
+        """
+        part = lower is not None and upper is not None
         for column, i in self.position.items():
             if self.pairs[i].multiplier.values[0] == 1.0 and self.pairs[i].multiplier.constant == 0.0:
-                self.upper[column] = min(self.upper[column], self.multiplier.value[i])
-        lifting = Lifting(self.matrix, self.row_lower, self.row_upper, self.lower, self.upper)
+                most = self.multiplier.value[i] + MARGIN * (1.0 + self.multiplier.value[i])
+                self.upper[column] = min(self.upper[column], most)
+        low0 = self.lower if lower is None else np.maximum(lower, self.lower)
+        high0 = self.upper if upper is None else np.minimum(upper, self.upper)
+        lifting = Lifting(self.matrix, self.row_lower, self.row_upper, low0, high0)
         for i in range(len(self.pairs)):
             self._cuts(lifting, i)
-        for row, right in self.slater:
+        rows = list(self.slater) if self.cutoff is None else [*self.slater, self.cutoff]
+        for row, right in rows:
             lifting.add(np.flatnonzero(row), row[np.flatnonzero(row)], -math.inf, right)
         for f in self.followers:
             lifting.strong_duality(f.rows, f.primal, f.given, f.multiplier)
-        matrix, low, high, lower, upper = lifting.assembled()
-        lower, upper = propagate(matrix, low, high, lower, upper, rounds=20)
-        if np.any(lower > upper + 1e-7 * (1.0 + np.abs(lower))):
-            self.infeasible = True
-        lower, upper = np.minimum(lower, upper), np.maximum(lower, upper)
-        self.lower, self.upper = lower[: self.width], upper[: self.width]
-        return Polytope(matrix, low, high, lower, upper)
+        matrix, low, high, lower_all, upper_all = lifting.assembled()
+        lower_all, upper_all = propagate(matrix, low, high, lower_all, upper_all, rounds=20)
+        if not part:
+            self.lower, self.upper = lower_all[: self.width], upper_all[: self.width]
+        return Polytope(matrix, low, high, lower_all, upper_all)
 
     def _cuts(self, lifting: Lifting, i: int) -> None:
-        """Each side below its bound, and s/S + mu/M <= 1 (at most one of the two is positive)."""
-        big_s, big_m = self.slack.value[i], self.multiplier.value[i]
-        for sides in (self.slack, self.multiplier):
-            if math.isfinite(sides.value[i]):
-                row = sides.rows[i]
-                lifting.add(row.indices, row.data, -math.inf, sides.value[i] - sides.constant[i])
-        if 0.0 < big_s < math.inf and 0.0 < big_m < math.inf:
-            s, m = self.slack.rows[i], self.multiplier.rows[i]
-            right = 1.0 - self.slack.constant[i] / big_s - self.multiplier.constant[i] / big_m
-            lifting.add(
-                np.concatenate([s.indices, m.indices]), np.concatenate([s.data / big_s, m.data / big_m]), -math.inf, right
-            )
+        """Each side below its bound, and s M + mu S <= S M (at most one of the two is positive).
+
+        The bounds are used with an outward margin well above the LP solver's tolerance: a polyhedron that
+        degenerates to a point must not look empty.
+        """
+        big_s, big_m = (v + MARGIN * (1.0 + v) for v in (self.slack.value[i], self.multiplier.value[i]))
+        s, m = self.pairs[i].slack, self.pairs[i].multiplier
+        for side, most in ((s, big_s), (m, big_m)):
+            if math.isfinite(most):
+                lifting.add(side.columns, side.values, -math.inf, most - side.constant)
+        if min(big_s, big_m) > 1e-4 and max(big_s, big_m) < 1e8:
+            on_s, on_m = big_m / max(big_s, big_m), big_s / max(big_s, big_m)
+            columns = np.concatenate([s.columns, m.columns])
+            values = np.concatenate([on_s * s.values, on_m * m.values])
+            right = big_s * big_m / max(big_s, big_m) - on_s * s.constant - on_m * m.constant
+            lifting.add(columns, values, -math.inf, right)
 
     def _solve_all(self, place: Polytope, step: int) -> None:
         few = len(self.pairs) <= MOST_PAIRS and step <= 1
@@ -210,19 +240,26 @@ class Derivation:
                     continue
                 self._improve(place, i, sides)
                 if place.empty:
-                    self.infeasible = True
+                    # An empty relaxation proves infeasibility only if it is empty by more than rounding.
+                    self.infeasible = place.surely_empty()
                     return
 
     def _improve(self, place: Polytope, i: int, sides: _Sides) -> None:
         cost = np.zeros(len(place.lower))
-        cost[: self.width] = sides.rows[i].toarray().ravel()
+        part = self.pairs[i].slack if sides is self.slack else self.pairs[i].multiplier
+        np.add.at(cost, part.columns, part.values)
         used = np.flatnonzero(cost)
         corner = np.where(cost[used] > 0, place.upper[used], place.lower[used])
-        sides.improve(i, float(cost[used] @ corner) + sides.constant[i], "single rows (interval propagation)")
-        source = "LP over the relaxation with strong duality lifted"
+        sides.improve(
+            i,
+            float(cost[used] @ corner) + sides.constant[i],
+            f"single rows (interval propagation){self.cutoff_note}",
+        )
+        source = f"LP over the relaxation with strong duality lifted{self.cutoff_note}"
         if sides is self.multiplier and self.opposite[i] >= 0:
             # Two sides of one range are never active together, so one of their multipliers is 0.
-            cost[: self.width] -= sides.rows[self.opposite[i]].toarray().ravel()
+            other = self.pairs[self.opposite[i]].multiplier
+            np.subtract.at(cost, other.columns, other.values)
             source += ", opposite side inactive"
         value = place.maximum(cost) + float(sides.constant[i])
         self.lps += 1
@@ -248,29 +285,29 @@ class Derivation:
                     np.add.at(row, f.given, on_p)
                     self.slater.append((row, right + 1e-9 * (1.0 + abs(right))))
 
-    def _basic(self) -> None:
-        """Bounds over basic multipliers, for followers whose duals the leader doesn't use."""
-        place = self._polytope()
-        for f in self.followers:
-            at = np.array([self.position.get(int(c), -1) for c in f.multiplier], dtype=int)
-            want_multiplier = np.array([a >= 0 and math.isinf(self.multiplier.value[a]) for a in at], dtype=bool)
-            want_slack = np.array([a >= 0 and math.isinf(self.slack.value[a]) for a in at], dtype=bool)
-            if f.uses_duals or not (want_multiplier.any() or want_slack.any()):
-                continue
-            found = basic_bounds(
-                f.rows, place, f.primal, f.given, want_multiplier=want_multiplier, want_slack=want_slack
-            )
-            if found is None:
-                continue
-            source = f"basic multipliers ({found.bases} bases enumerated)"
-            for i in range(f.rows.rows):
-                for wanted, sides, new in (
-                    (want_multiplier[i], self.multiplier, found.multiplier[i]),
-                    (want_slack[i], self.slack, found.slack[i]),
-                ):
-                    if wanted and new < math.inf:
-                        sides.improve(int(at[i]), max(float(new), 0.0) * OUTWARD, source)
-        place.close()
+    def _cut_off(self) -> None:
+        """With a bilevel-feasible point of value v, only points at least as good need to be bounded."""
+        if self.model.cost_products.values:
+            return
+        x = good_point(self.model, self.pairs)
+        if x is None:
+            return
+        sign = -1.0 if self.model.maximise else 1.0
+        cost = sign * np.array(self.model.cost)
+        value = float(cost @ x)
+        self.cutoff = (cost, value + 1e-6 * (1.0 + abs(value)))
+        self.cutoff_note = f", leader's objective at least as good as a known {self.model.objective(x):.6g}"
+        for _ in range(ROUNDS):
+            before = (self.slack.value.copy(), self.multiplier.value.copy())
+            place = self.polytope()
+            if not self.infeasible:
+                self._solve_all(place, 2)
+            place.close()
+            if self.infeasible or self.complete or self._settled(before):
+                break
+        if self.infeasible:
+            # The known point itself is feasible: an empty relaxation can only be rounding.
+            self.infeasible, self.cutoff = False, None
 
 
 def _opposites(pairs: Sequence[Pair], slack: _Sides) -> Array:

@@ -17,9 +17,7 @@ def why_infeasible(single: SingleLevel) -> str:
         return "no point satisfies the leader's and the followers' constraints together"
     for kkt in single.followers:
         if _status(_dual(single, kkt)) == "infeasible":
-            return (
-                f"{kkt.rows.optimiser.name} is unbounded wherever it is feasible (its stationarity has no solution): bound its variables"
-            )
+            return f"{kkt.rows.optimiser.name} is unbounded wherever it is feasible (its stationarity has no solution): bound its variables"
     return "no optimal answer of the followers satisfies the leader's constraints"
 
 
@@ -34,7 +32,9 @@ def _high_point(single: SingleLevel) -> LinearModel:
     for kkt in single.followers:
         rows = kkt.rows
         for i in range(rows.rows):
-            columns = np.concatenate([kkt.primal[rows.matrix[i].indices], kkt.given[rows.given_matrix[i].indices]])
+            columns = np.concatenate(
+                [kkt.primal[rows.matrix[i].indices], kkt.given[rows.given_matrix[i].indices]]
+            )
             values = np.concatenate([rows.matrix[i].data, rows.given_matrix[i].data])
             upper = float(rows.right[i]) if rows.equality[i] else np.inf
             model.add_row(rows.names[i], columns, values, float(rows.right[i]), upper)
@@ -59,7 +59,9 @@ def _dual(single: SingleLevel, kkt: Kkt) -> LinearModel:
             if matrix is not None:
                 columns.append(place[matrix.tocsr()[j].indices])
                 values.append(-matrix.tocsr()[j].data)
-        model.add_row(o.columns[j], np.concatenate(columns), np.concatenate(values), float(o.cost[j]), float(o.cost[j]))
+        model.add_row(
+            o.columns[j], np.concatenate(columns), np.concatenate(values), float(o.cost[j]), float(o.cost[j])
+        )
     return model
 
 

@@ -7,6 +7,7 @@ multipliers of the reduced problem.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -21,8 +22,9 @@ from mpec.refusals import InfeasibleFollower
 class Recovery:
     """The way back from the reduced follower to the original one.
 
-    ``kept`` (r,) are the original columns that stay, ``gone`` those eliminated, ``equalities`` the
-    original rows used up, in the order of the reduced unknowns' factorisation.
+    ``kept`` (r,) are the original columns that stay, ``gone`` those eliminated by the original rows
+    ``equalities`` (same length), ``fixed`` those with equal bounds. ``row_of`` and ``column_of`` give the
+    origin of each reduced row: an original row, or else the bounds of an original column (-1: not that).
     x = ``origin`` + ``on_kept`` x_N + ``on_given`` p (all original columns).
     """
 
@@ -30,6 +32,7 @@ class Recovery:
     reduced: Optimiser
     kept: Array
     gone: Array
+    fixed: Array
     equalities: Array
     row_of: Array
     column_of: Array
@@ -58,40 +61,53 @@ class Recovery:
         if len(self.gone):
             basis = original.matrix[self.equalities][:, self.gone].toarray()
             y[self.equalities] = np.linalg.solve(basis.T, right[self.gone])
+        d[self.fixed] = (original.gradient(full, p) - original.matrix.T @ y)[self.fixed]
         return y, d
 
 
-def eliminate_equalities(optimiser: Optimiser, *, pivot_tolerance: float = 0.05) -> tuple[Optimiser, Recovery]:
-    """Use every equality row to express one column by the others and by p.
+def eliminate_equalities(
+    optimiser: Optimiser, *, pivot_tolerance: float = 0.05, keep_rows: Sequence[int] = ()
+) -> tuple[Optimiser, Recovery]:
+    """Use every equality row (but those in ``keep_rows``) to express one column by the others and by p.
 
     Pivots: within a row at least ``pivot_tolerance`` of its largest entry; columns without bounds first,
-    then columns without cost (states such as flows and voltages), then few entries (Markowitz). Bounds of an eliminated column become a row with its
+    then columns without cost (states such as flows and voltages), then few entries (Markowitz).
+    Columns with equal bounds are constants. Bounds of an eliminated column become a row with its
     name. Equality rows that lose all follower variables stay as conditions on p; 0 = 0 disappears.
 
     Raises InfeasibleFollower for a row that reads 0 = nonzero.
     """
-    equal = np.flatnonzero(optimiser.row_lower == optimiser.row_upper)
+    equal = np.setdiff1d(
+        np.flatnonzero(optimiser.row_lower == optimiser.row_upper), np.asarray(keep_rows, dtype=int)
+    )
     n, k = len(optimiser.columns), len(optimiser.givens)
+    fixed = np.flatnonzero(optimiser.lower == optimiser.upper)
     dense = optimiser.matrix[equal].toarray()
+    dense[:, fixed] = 0.0
     bounded = np.isfinite(optimiser.lower) | np.isfinite(optimiser.upper)
     dislike = np.where(bounded, 1.0, 0.0) * (1.0 + (optimiser.cost != 0))
     picks = _pivots(dense, 1e9 * dislike, pivot_tolerance)
     rows = equal[[i for i, _ in picks]].astype(int)
     gone = np.array([j for _, j in picks], dtype=int)
-    kept = np.setdiff1d(np.arange(n), gone)
+    kept = np.setdiff1d(np.arange(n), np.concatenate([gone, fixed]))
     origin, on_kept, on_given = np.zeros(n), np.zeros((n, len(kept))), np.zeros((n, k))
+    origin[fixed] = optimiser.lower[fixed]
     on_kept[kept, np.arange(len(kept))] = 1.0
     if len(gone):
         chosen = optimiser.matrix[rows]
         basis = chosen[:, gone].toarray()
         right = np.column_stack(
-            [optimiser.row_lower[rows], -chosen[:, kept].toarray(), -optimiser.given_matrix[rows].toarray()]
+            [
+                optimiser.row_lower[rows] - chosen @ origin,
+                -chosen[:, kept].toarray(),
+                -optimiser.given_matrix[rows].toarray(),
+            ]
         )
         solved = _solve_clean(basis, right)
         origin[gone] = solved[:, 0]
         on_kept[gone] = solved[:, 1 : 1 + len(kept)]
         on_given[gone] = solved[:, 1 + len(kept) :]
-    return _reduce(optimiser, rows, gone, kept, origin, on_kept, on_given)
+    return _reduce(optimiser, rows, gone, fixed, kept, origin, on_kept, on_given)
 
 
 def _pivots(dense: Array, dislike: Array, tolerance: float) -> list[tuple[int, int]]:
@@ -155,11 +171,20 @@ def _solve_clean(basis: Array, right: Array) -> Array:
 
 
 def _reduce(
-    o: Optimiser, rows: Array, gone: Array, kept: Array, origin: Array, on_kept: Array, on_given: Array
+    o: Optimiser,
+    rows: Array,
+    gone: Array,
+    fixed: Array,
+    kept: Array,
+    origin: Array,
+    on_kept: Array,
+    on_given: Array,
 ) -> tuple[Optimiser, Recovery]:
     rest = np.setdiff1d(np.arange(len(o.rows)), rows)
     bounded = gone[np.isfinite(o.lower[gone]) | np.isfinite(o.upper[gone])]
-    bound_rows = sp.csr_matrix(np.eye(len(o.columns))[bounded]) if len(bounded) else sp.csr_matrix((0, len(o.columns)))
+    bound_rows = (
+        sp.csr_matrix(np.eye(len(o.columns))[bounded]) if len(bounded) else sp.csr_matrix((0, len(o.columns)))
+    )
     matrix = sp.vstack([o.matrix[rest], bound_rows]).tocsr()
     given = sp.vstack([o.given_matrix[rest], sp.csr_matrix((len(bounded), len(o.givens)))]).tocsr()
     reduced_matrix = _clean(matrix, on_kept)
@@ -185,7 +210,7 @@ def _reduce(
         **objective,
     )
     return reduced, Recovery(
-        o, reduced, kept, gone, rows, row_of[live], column_of[live], origin, on_kept, on_given
+        o, reduced, kept, gone, fixed, rows, row_of[live], column_of[live], origin, on_kept, on_given
     )
 
 

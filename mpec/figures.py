@@ -174,7 +174,14 @@ def prices_figure(results: Mapping[str, Equilibrium]) -> Figure:
             if station.price_mean_max is not None:
                 panel.axhline(station.price_mean_max, color=_GREY, ls=(0, (1, 3)), lw=1.2, label="mean cap")
 
-    return _station_panels(results, f"{first.instance.currency}/kWh", draw)
+    figure = _station_panels(results, f"{first.instance.currency}/kWh", draw)
+    points = [result.point for result in results.values() if result.point is not None]
+    drawn = [a for p in points for a in (p.prices, p.electricity_price)]
+    drawn += [points[0].electricity_low, points[0].electricity_high]
+    low = min(0.0, *(float(a.min()) for a in drawn))
+    high = max(*(s.price_max for s in first.instance.stations), *(float(a.max()) for a in drawn))
+    figure.axes[0].set_ylim(low - 0.04 * (high - low), high + 0.04 * (high - low))
+    return figure
 
 
 def loads_figure(results: Mapping[str, Equilibrium]) -> Figure:
@@ -191,11 +198,13 @@ def loads_figure(results: Mapping[str, Equilibrium]) -> Figure:
             panel, point.load_kw[m], edges, color=series.color, ls=series.line, lw=1.6, label=f"load, {name}"
         )
         capacity = result.instance.stations[m].capacity_kw
-        if result is first and capacity <= 1.5 * max(top, 1.0):
+        if result is first and capacity <= 1.5 * top:
             panel.axhline(capacity, color=_GREY, ls=(0, (1, 3)), lw=1.2, label="capacity")
-        panel.set_ylim(bottom=0.0)
 
-    return _station_panels(results, "kW", draw)
+    figure = _station_panels(results, "kW", draw)
+    limits = [station.capacity_kw for station in first.instance.stations if station.capacity_kw <= 1.5 * top]
+    figure.axes[0].set_ylim(0.0, 1.08 * max([top, 1.0, *limits]))
+    return figure
 
 
 def _track(result: Equilibrium, side: str) -> tuple[list[float], list[float]]:

@@ -134,6 +134,11 @@ def certified_bound(model: LinearModel, solved: Solved, relax: bool) -> float:
     return solved.bound + BOUND_MARGIN * (1.0 + abs(solved.bound)) if np.isfinite(solved.bound) else solved.bound
 
 
+def plain(state: HourState) -> HourState:
+    """The state without partitions and binaries of pairs: what interval LPs are proven on."""
+    return replace(state, road_points={}, cheapest_points={}, dispatch_pairs=frozenset())
+
+
 class FrozenRelaxation:
     """The hour's LP relaxation kept in the solver, for many objectives; bounds are safe dual bounds."""
 
@@ -142,6 +147,8 @@ class FrozenRelaxation:
         model.cost = [0.0] * model.columns
         model.constant = 0.0
         self.session = open_session(model)
+        # Only the objective changes, so the last vertex stays feasible: the primal simplex starts from it.
+        self.session.prefer_primal_simplex()
         self.matrix = model.matrix().T.tocsr()
         self.rows = np.array(model.row_lower), np.array(model.row_upper)
         self.columns = np.array(model.lower), np.array(model.upper)
@@ -192,7 +199,7 @@ def tighten_hour(
     A quantity whose interval is already reached by some LP's point on one side needs no LP there.
     ``slack`` is only bounded from above, and from below to drop routes that are always too dear.
     """
-    model, block = build_hour(routes, state, dispatch, cutoffs)
+    model, block = build_hour(routes, plain(state), dispatch, cutoffs)
     frozen = FrozenRelaxation(model)
     box = state.box.copy()
     columns = {

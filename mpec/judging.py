@@ -28,7 +28,7 @@ def judge(
     """
     outcome = None
     if recheck and equilibrium.bound_record is not None:
-        outcome = _rechecked(solver, say)(equilibrium)
+        outcome = _rechecked(solver, say, thorough=False)(equilibrium)
     return certify(equilibrium.instance, equilibrium, target_gap=gap, recheck=outcome)
 
 
@@ -49,18 +49,20 @@ def judge_folder(
     _, certificate = certify_folder(
         folder,
         target_gap=float(gap) if sensible and gap is not None else DEFAULT_GAP,
-        recheck=_rechecked(solver, say) if recheck else None,
+        recheck=_rechecked(solver, say, thorough=True) if recheck else None,
     )
     return certificate
 
 
-def _rechecked(solver: Solver | None, say: Callable[[str], None]) -> Callable[[Equilibrium], RecheckOutcome]:
+def _rechecked(
+    solver: Solver | None, say: Callable[[str], None], *, thorough: bool
+) -> Callable[[Equilibrium], RecheckOutcome]:
     """The recheck as the judge takes it: a function of the result."""
     from mpec.recheck import recheck_bound
 
     def run(equilibrium: Equilibrium) -> RecheckOutcome:
         say("rechecking the upper bound")
-        outcome: RecheckOutcome = recheck_bound(equilibrium, solver=solver, say=say)
+        outcome: RecheckOutcome = recheck_bound(equilibrium, solver=solver, say=say, thorough=thorough)
         say(f"recheck {outcome.state}{': ' + outcome.details if outcome.details else ''}")
         return outcome
 

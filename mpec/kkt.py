@@ -76,7 +76,9 @@ def add_kkt(
     low = np.where(rows.equality[owner], -math.inf, 0.0)
     high = np.array([_cap(multiplier_bounds, i) for i in owner])
     multiplier[owner] = model.add_variables(
-        (f"multiplier[{prefix}{rows.names[i]}]" for i in owner), low, np.where(rows.equality[owner], math.inf, high)
+        (f"multiplier[{prefix}{rows.names[i]}]" for i in owner),
+        low,
+        np.where(rows.equality[owner], math.inf, high),
     )
     _feasibility(model, rows, primal, given, prefix)
     _stationarity(model, rows, owner, primal, given, multiplier, prefix)
@@ -116,7 +118,13 @@ def _feasibility(model: LinearModel, rows: Inequalities, primal: Array, given: A
 
 
 def _stationarity(
-    model: LinearModel, rows: Inequalities, owner: Array, primal: Array, given: Array, multiplier: Array, prefix: str
+    model: LinearModel,
+    rows: Inequalities,
+    owner: Array,
+    primal: Array,
+    given: Array,
+    multiplier: Array,
+    prefix: str,
 ) -> None:
     """A' mu - Q x - G p = c, one row per follower variable."""
     o = rows.optimiser

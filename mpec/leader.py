@@ -147,7 +147,12 @@ def _leader_parts(model: Any, followers: Sequence[Any]) -> tuple[list[Any], Any]
 
 
 def _add_leader(
-    columns: _Columns, objective: Any, rows: Iterable[Any], own: set[int], declared: set[int] | None, out: Bilevel
+    columns: _Columns,
+    objective: Any,
+    rows: Iterable[Any],
+    own: set[int],
+    declared: set[int] | None,
+    out: Bilevel,
 ) -> None:
     model = columns.model
 
@@ -183,7 +188,9 @@ def _expression(expr: Any, name: str, column: Any) -> tuple[dict[int, float], Pr
     """(linear terms, products, constant) of a linear or quadratic expression."""
     repn = generate_standard_repn(expr, quadratic=True, compute_values=True)
     if repn.nonlinear_expr is not None:
-        raise Refused(f"{name} is neither linear nor quadratic; only such expressions can stand in the leader's problem")
+        raise Refused(
+            f"{name} is neither linear nor quadratic; only such expressions can stand in the leader's problem"
+        )
     linear: dict[int, float] = {}
     for value, variable in zip(repn.linear_coefs, repn.linear_vars, strict=True):
         j = column(variable, name)
@@ -235,7 +242,9 @@ def _add_conditions(out: Bilevel, columns: _Columns, block: Any) -> None:
     """An equilibrium block: its constraints become rows, its Complementarity components pairs."""
     integers = [v.name for v in _owned(block) if not v.is_continuous()]
     if integers:
-        raise Refused(f"{block.name}: an equilibrium over integer variables ({integers[0]}) has no complementarity form")
+        raise Refused(
+            f"{block.name}: an equilibrium over integer variables ({integers[0]}) has no complementarity form"
+        )
 
     def column(variable: Any, where: str) -> int:
         return columns(variable)

@@ -28,7 +28,9 @@ class Lifting:
         self._low: list[float] = []
         self._high: list[float] = []
 
-    def add(self, columns: Sequence[int] | Array, values: Sequence[float] | Array, low: float, high: float) -> None:
+    def add(
+        self, columns: Sequence[int] | Array, values: Sequence[float] | Array, low: float, high: float
+    ) -> None:
         """One more row."""
         columns = np.asarray(columns, dtype=int)
         self._row.append(np.full(len(columns), len(self._low)))
@@ -44,7 +46,14 @@ class Lifting:
         return len(self.lower) - 1
 
     def product(
-        self, columns: Array, values: Array, low: float, high: float, other: int, other_low: float, other_high: float
+        self,
+        columns: Array,
+        values: Array,
+        low: float,
+        high: float,
+        other: int,
+        other_low: float,
+        other_high: float,
     ) -> int:
         """A column w for (values.x[columns]) * x[other] within its McCormick envelope (McCormick 1976).
 
@@ -72,22 +81,19 @@ class Lifting:
         live = np.flatnonzero(~rows.given_only)
         columns, values = [primal, multiplier[live]], [np.array(o.cost), -rows.right[live]]
         low, high = np.array(self.lower)[given], np.array(self.upper)[given]
-        for i in live:
-            entries = rows.given_matrix[i]
-            if entries.nnz:
-                box = _range(entries.data, low[entries.indices], high[entries.indices])
-                mu = int(multiplier[i])
-                w = self.product(given[entries.indices], entries.data, *box, mu, self.lower[mu], self.upper[mu])
-                columns.append(np.array([w]))
-                values.append(np.ones(1))
-        if o.cross is not None:
-            cross = o.cross.tocsr()
-            for j in range(len(primal)):
-                entries = cross[j]
-                if entries.nnz:
-                    box = _range(entries.data, low[entries.indices], high[entries.indices])
-                    x = int(primal[j])
-                    w = self.product(given[entries.indices], entries.data, *box, x, self.lower[x], self.upper[x])
+        for matrix, which, partner in (
+            (rows.given_matrix, live, multiplier),
+            (o.cross, np.arange(len(primal)), primal),
+        ):
+            if matrix is None:
+                continue
+            for i in which.tolist():
+                span = slice(matrix.indptr[i], matrix.indptr[i + 1])
+                index, data = matrix.indices[span], matrix.data[span]
+                if len(index):
+                    v = int(partner[i])
+                    box = _range(data, low[index], high[index])
+                    w = self.product(given[index], data, *box, v, self.lower[v], self.upper[v])
                     columns.append(np.array([w]))
                     values.append(np.ones(1))
         if o.quadratic is not None:
@@ -105,7 +111,10 @@ class Lifting:
             for point in (low, high, 0.5 * (low + high)):
                 slope = 2.0 * (quadratic @ point)
                 self.add(
-                    np.concatenate([[q], primal]), np.concatenate([[1.0], -slope]), -float(point @ (quadratic @ point)), math.inf
+                    np.concatenate([[q], primal]),
+                    np.concatenate([[1.0], -slope]),
+                    -float(point @ (quadratic @ point)),
+                    math.inf,
                 )
         return q
 

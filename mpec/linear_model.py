@@ -162,7 +162,8 @@ class LinearModel:
         """
         coo = matrix.tocoo()
         wide = sp.csr_matrix(
-            (coo.data, (coo.row, np.asarray(columns, dtype=int)[coo.col])), shape=(matrix.shape[0], self.columns)
+            (coo.data, (coo.row, np.asarray(columns, dtype=int)[coo.col])),
+            shape=(matrix.shape[0], self.columns),
         )
         wide.eliminate_zeros()
         first, count = len(self.row_names), wide.shape[0]

@@ -26,7 +26,8 @@ Array = np.ndarray
 class Guess:
     """prices (M, T), flows (R, T), cheapest (N, T); used (R, T) says which routes may carry vehicles.
 
-    electricity (M, T): the price that the leader pays at the current loads.
+    electricity (M, T): the price that the leader pays at the current loads. pieces[t]: rows
+    (normal (M,), limit), normal . P <= limit, inside which that price stays the operator's.
     """
 
     prices: Array
@@ -34,7 +35,7 @@ class Guess:
     cheapest: Array
     used: Array
     electricity: Array
-    load_limits: tuple[Array, Array] | None = None
+    pieces: dict[int, list[tuple[Array, float]]] = field(default_factory=dict)
 
 
 @dataclass
@@ -199,15 +200,12 @@ class DayProgram:
             over = model.add_variable(f"overload[{m},{t}]")
             objective.add(over, -penalty)
             limit = instance.stations[m].capacity_kw
-            low = -np.inf
-            if guess.load_limits is not None:
-                limit = min(limit, float(guess.load_limits[1][m, t]))
-                low = float(guess.load_limits[0][m, t])
             add_row(model, f"capacity[{m},{t}]", load.copy().add(over, -1.0), upper=limit)
-            if low > 0:
-                under = model.add_variable(f"underload[{m},{t}]")
-                objective.add(under, -penalty)
-                add_row(model, f"floor[{m},{t}]", load.copy().add(under), lower=low)
+        for i, (normal, limit) in enumerate(guess.pieces.get(t, [])):
+            over = model.add_variable(f"beyond[{i},{t}]")
+            objective.add(over, -penalty)
+            row = Expression().add_all(flow[live], routes.plan_kwh[live] @ normal).add(over, -1.0)
+            add_row(model, f"piece[{i},{t}]", row, upper=limit)
         return hour
 
     def _serve(
@@ -247,7 +245,7 @@ class DayProgram:
             flows[:, t] = np.where(block.flow >= 0, x[block.flow], 0.0)
             cheapest[:, t] = x[block.cheapest]
         flows[flows < 1e-11] = 0.0
-        return Guess(prices, flows, cheapest, guess.used, guess.electricity, guess.load_limits)
+        return Guess(prices, flows, cheapest, guess.used, guess.electricity, guess.pieces)
 
 
 def polish(program: DayProgram, guess: Guess, *, steps: int = 25, reach: float = 0.3, aim: float = 1e-9) -> Polished:
@@ -292,8 +290,8 @@ def _merit(program: DayProgram, guess: Guess, penalty: float) -> float:
     lost = np.abs(served - arriving)[:, hours][live[:, hours]].sum()
     load = (program.routes.plan_kwh.T @ guess.flows)[:, hours]
     over = np.maximum(load - np.array([s.capacity_kw for s in program.instance.stations])[:, None], 0.0)
-    if guess.load_limits is not None:
-        low, high = guess.load_limits[0][:, hours], guess.load_limits[1][:, hours]
-        over = np.maximum(over, np.maximum(load - high, low - load))
-        over = np.maximum(over, 0.0)
-    return program.profit(guess) - penalty * float(short + lost + over.sum())
+    beyond = over.sum()
+    for i, t in enumerate(hours):
+        for normal, limit in guess.pieces.get(t, []):
+            beyond += max(float(normal @ load[:, i]) - limit, 0.0)
+    return program.profit(guess) - penalty * float(short + lost + beyond)

@@ -57,7 +57,9 @@ def identities(followers: Sequence[Kkt]) -> Identities:
     for kkt in followers:
         o, rows = kkt.rows.optimiser, kkt.rows
         start_rows = len(linear)
-        linear += [{int(mu): float(b)} if mu >= 0 else {} for mu, b in zip(kkt.multiplier, rows.right, strict=True)]
+        linear += [
+            {int(mu): float(b)} if mu >= 0 else {} for mu, b in zip(kkt.multiplier, rows.right, strict=True)
+        ]
         start_columns = len(linear)
         linear += [{int(x): float(c)} for x, c in zip(kkt.primal, o.cost, strict=True)]
         a = rows.matrix.tocoo()
@@ -112,7 +114,9 @@ def _combination(left: sp.csc_matrix, target: Array) -> Array | None:
     else:
         solved = spla.lsqr(part, right, atol=1e-14, btol=1e-14, iter_lim=20 * max(part.shape))[0]
     solved = np.where(np.abs(solved) <= 1e-12 * np.abs(solved).max(initial=0.0), 0.0, solved)
-    if np.abs(part @ solved - right).max(initial=0.0) > 1e-9 * max(1.0, float(np.abs(right).max(initial=0.0))):
+    if np.abs(part @ solved - right).max(initial=0.0) > 1e-9 * max(
+        1.0, float(np.abs(right).max(initial=0.0))
+    ):
         return None
     out = np.zeros(left.shape[1])
     out[columns] = solved

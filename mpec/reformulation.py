@@ -1,7 +1,7 @@
 """From a bilevel problem to one single-level model: single_level is the core's public function.
 
-    leader's objective and rows, every follower's KKT conditions, every complementary pair written in
-    one of four modes:  big_m (all solvers),  sos1, indicator, strong_duality (solvers that have them).
+leader's objective and rows, every follower's KKT conditions, every complementary pair written in
+one of four modes:  big_m (all solvers),  sos1, indicator, strong_duality (solvers that have them).
 """
 
 from __future__ import annotations
@@ -137,12 +137,13 @@ def reformulate(
     _refuse_unsupported(problem, model, mode, solver, kkts, pairs)
     middle = time.perf_counter()
     infeasible = False
-    if mode == "big_m":
-        uses = [any(link.follower == f for link in problem.prices) for f in range(len(kkts))]
-        derivation = Derivation(model, kkts, pairs, uses)
+    if mode in ("big_m", "strong_duality"):
+        priced = [[link.row for link in problem.prices if link.follower == f] for f in range(len(kkts))]
+        derivation = Derivation(model, kkts, pairs, priced)
         pairs = derivation.run()
         infeasible = derivation.infeasible
         pairs = _asserted(pairs, assert_bounds)
+        _box_multipliers(model, pairs)
     bounded = time.perf_counter()
     base = copy_model(model)
     written = MODES[mode](model, pairs, followers=kkts)
@@ -281,6 +282,15 @@ def _refuse_unsupported(
             )
 
 
+def _box_multipliers(model: LinearModel, pairs: Sequence[Pair]) -> None:
+    """Derived bounds become column bounds; spatial branching on bilinear rows can't do without them."""
+    for pair in pairs:
+        side, bound = pair.multiplier, pair.multiplier_bound
+        if bound is not None and len(side.columns) == 1 and side.values[0] == 1.0 and side.constant == 0.0:
+            j = int(side.columns[0])
+            model.upper[j] = min(model.upper[j], max(bound.value, 0.0))
+
+
 def _asserted(pairs: Sequence[Pair], asserted: Mapping[str, float] | float | None) -> list[Pair]:
     """The user's multiplier bounds where they are smaller than the derived ones, marked as assumed."""
     if asserted is None:
@@ -289,13 +299,17 @@ def _asserted(pairs: Sequence[Pair], asserted: Mapping[str, float] | float | Non
     if isinstance(asserted, Mapping):
         unknown = [n for n in asserted if n not in names]
         if unknown:
-            raise Refused(f"assert_bounds names {unknown[0]!r}, which is no pair; pairs are {', '.join(sorted(names)[:8])} ...")
+            raise Refused(
+                f"assert_bounds names {unknown[0]!r}, which is no pair; pairs are {', '.join(sorted(names)[:8])} ..."
+            )
     out = []
     for pair in pairs:
         value = asserted.get(pair.name) if isinstance(asserted, Mapping) else float(asserted)
         known = pair.multiplier_bound
         if value is not None and (known is None or value < known.value):
-            pair = replace(pair, multiplier_bound=Bound(float(value), "ASSUMED: asserted by the user", proven=False))
+            pair = replace(
+                pair, multiplier_bound=Bound(float(value), "ASSUMED: asserted by the user", proven=False)
+            )
         out.append(pair)
     return out
 

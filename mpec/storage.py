@@ -19,7 +19,7 @@ import socket
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -130,7 +130,7 @@ def write_file(path: Path, content: str | bytes) -> None:
 
 
 def current(folder: Path, name: str) -> Path:
-    """Where ``name`` of the last complete set is: in the sealed stage if a move was interrupted, else in place."""
+    """Where ``name`` of the last complete set is: in a sealed stage if a move was cut off, else in place."""
     staged = folder / _STAGE / name
     return staged if (folder / _STAGE / _SEAL).exists() and staged.exists() else folder / name
 
@@ -214,7 +214,7 @@ class FolderLock:
     the lock behind without finishing (killed), else it is "".
     """
 
-    _held: dict[Path, tuple[int, int]] = {}
+    _held: ClassVar[dict[Path, tuple[int, int]]] = {}
 
     def __init__(self, folder: Path | str) -> None:
         self.folder = Path(folder).resolve()

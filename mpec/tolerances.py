@@ -8,8 +8,9 @@ MILP relaxes its pair and capacity rows by the same amounts, so lower <= upper b
 EPSILON = 1e-6
 """Relative cost slack of a used route, and relative capacity slack, in the certified eps-game."""
 
-DELTA = 1e-6
-"""Share of an O-D pair's vehicles below which a route counts as unused."""
+DELTA = 1e-9
+"""Share of an O-D pair's vehicles that may be, all together, on routes dearer than that. Stricter than
+EPSILON on purpose: what stray vehicles could add to the profit is part of every bound."""
 
 AIM = 1e-9
 """What polish and the followers aim at, well inside EPSILON."""

@@ -1,10 +1,10 @@
 """The electricity bill that the leader may have to pay, as rows beside a model of the users' answers.
 
-Tariff `dlmp`: for loads P the bill is c.P with c on the operator's optimal dual face; the leader's worst case is
-its joint maximum, the derivative of the operator's optimal cost V at P in direction P. V is convex, which
-encloses the bill over a box of loads; branching on the box closes the rest. Tariff `regulated`: c is any tariff
-in its box and mean cap, since the operator's choice is the dearest; McCormick encloses the products c P. Tariff
-`fixed`: a number.
+Tariff `dlmp`: for loads P the bill is c.P with c on the operator's optimal dual face; the leader's worst
+case is its joint maximum, the derivative of the operator's optimal cost V at P in direction P. V is convex,
+which encloses the bill over a box of loads; branching on the box closes the rest. Tariff `regulated`: c is
+any tariff in its box and mean cap, since the operator's choice is the dearest; McCormick encloses the
+products c P. Tariff `fixed`: a number.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def mccormick(
 
 
 class OperatorValue:
-    """V(P): the operator's expected optimal cost of one period [money] as a function of the loads (M,), kW."""
+    """V(P): the operator's expected optimal cost of one period [money] at the loads (M,), kW."""
 
     def __init__(self, instance: Instance, t: int, most: Array) -> None:
         self.instance, self.programs = instance, []
@@ -119,8 +119,8 @@ def add_nodal_bill(
 
         c.P <= (V((1 + d) P) - V(P)) / d <= (sum_i theta_i V((1 + d) P_i) - tangent(P)) / d,
 
-    P = sum_i theta_i P_i over points P_i around the box, theta >= 0, sum theta = 1: exact where V is affine from
-    P to (1 + d) P, for all P in the box.
+    P = sum_i theta_i P_i over points P_i around the box, theta >= 0, sum theta = 1: exact where V is affine
+    from P to (1 + d) P, for all P in the box.
     """
     points = corners(low, high)
     theta = model.add_variables([f"corner[{i}]" for i in range(len(points))], 0.0, 1.0)
@@ -139,7 +139,7 @@ def add_nodal_bill(
 def add_regulated_bill(
     model: LinearModel, instance: Instance, load: Array, low: Array, high: Array
 ) -> Products:
-    """Add the tariff c[m,t] and its products with the loads (M, T columns) over the box [low, high] (M, T)."""
+    """Add the tariff c[m,t] and its products with the loads (columns), all (M, T), loads in [low, high]."""
     box = tariff_box(instance)
     stations, periods = load.shape
     bill, price = [], []

@@ -14,14 +14,15 @@ are possible, all of them must be inside). Prices are given, so the bill b_k of 
     Beckmann: sum_a kappa I_a(x_a) + sum_k w_k (kappa charging + b_k) <= the same for a reference split
     scaled to V (convex in V, so its chord from above),
 
-t_a, x_a t_a and I_a convex: tangents from below, chords from above. Intervals of x, V, u, r are then tightened by
-linear programs, whose safe dual bounds count.
+t_a, x_a t_a and I_a convex: tangents from below, chords from above. Intervals of x, V, u, r are then
+tightened by linear programs, whose safe dual bounds count.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -29,7 +30,7 @@ from formulations.congestion import RoadCost
 from formulations.route_records import RouteSet
 from mpec import tolerances
 from mpec.linear_model import LinearModel
-from mpec.solvers import HighsSession, safe_bound
+from mpec.solvers import HighsSession, SolverError, safe_bound
 
 Array = np.ndarray
 
@@ -37,11 +38,11 @@ TANGENTS = 4
 """Tangents per road and convex function, beside the one at the reference flow."""
 
 ROUNDING = 1e-8
-"""Relative slack of tangents and chords: over very narrow intervals HiGHS's presolve has called exact ones, which a
-true answer keeps to 1e-14, infeasible."""
+"""Relative slack of tangents and chords: over very narrow intervals HiGHS's presolve has called exact ones,
+which a true answer keeps to 1e-14, infeasible."""
 
 MARGIN = 1e-8
-"""Relative slack of the equilibrium rows: they have to hold for answers of the eps-game."""
+"""Relative slack of the equilibrium rows: what the followers' answers are found to."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,8 @@ def _add_loads(model: LinearModel, routes: RouteSet, used: Array, flow: Array, *
     """P_m = sum_k w_k h_km (22), at most the capacity if ``capped``; columns (M,)."""
     columns = []
     for m, station in enumerate(routes.instance.stations):
-        most = station.capacity_kw * (1.0 + 1e-7) if capped else math.inf
+        most = float(np.dot(np.array(model.upper)[flow], routes.plan_kwh[used, m])) + 1.0
+        most = min(most, station.capacity_kw * (1.0 + 1e-7)) if capped else most
         column = model.add_variable(f"load[{station.id}]", 0.0, most)
         plan = routes.plan_kwh[used, m]
         model.add_row(f"station_load[{station.id}]", [*flow, column], [*plan, -1.0], 0.0, 0.0)
@@ -97,7 +99,7 @@ def tie_polytope(
     tied = at.cost - at.cheapest[routes.pair] <= tolerances.EPSILON * np.abs(at.cheapest[routes.pair])
     used = np.flatnonzero((tied | (at.flows > 0.0)) & (demand[routes.pair] > 0.0))
     model = LinearModel("users' ties")
-    flow = model.add_variables([f"route[{k}]" for k in used], 0.0, math.inf)
+    flow = model.add_variables([f"route[{k}]" for k in used], 0.0, demand[routes.pair[used]])
     for n, total in enumerate(demand):
         mine = flow[routes.pair[used] == n]
         if len(mine):
@@ -115,7 +117,7 @@ def tie_polytope(
 # ---- with residual flow ------------------------------------------------------------------------
 @dataclass
 class Box:
-    """Intervals of one period: road flows (A,), vehicles V, cheapest costs u, residuals r (N,), low and high."""
+    """Intervals of one period: road flows (A,), vehicles V, cheapest costs u, residuals r (N,)."""
 
     flow_low: Array
     flow_high: Array
@@ -140,7 +142,7 @@ class Box:
 
 
 class ResidualRelaxation:
-    """The relaxation of one period with residual flow; ``tighten`` shrinks ``box``, ``polytope`` gives the rows."""
+    """One period with residual flow, relaxed; ``tighten`` shrinks ``box``, ``polytope`` writes the rows."""
 
     def __init__(
         self, routes: RouteSet, t: int, prices: Array, arriving: tuple[Array, Array], at: Reference
@@ -162,42 +164,49 @@ class ResidualRelaxation:
         return np.where(self.routes.outside, 0.0, self.routes.on_road @ times + self.routes.charging_h)
 
     def _first_box(self) -> Box:
-        """Interval propagation: flows from demands, times from flows, routes dropped, and again."""
+        """Interval propagation from flows between nothing and all vehicles."""
+        roads = len(self.routes.instance.roads)
+        return self._propagate(np.zeros(roads), np.full(roads, float(self.right_high.sum())))
+
+    def _propagate(self, low: Array, high: Array) -> Box:
+        """Times from road flows (A,), dearer routes dropped, flows from demands, again; then V, u and r."""
         routes, share = self.routes, self.xi * self.rate
         pairs, roads = len(routes.instance.pairs), len(routes.instance.roads)
-        low, high = np.zeros(roads), np.full(roads, float(self.right_high.sum()))
         for _ in range(12):
             least, most = self._hours(low), self._hours(high)
             self._drop(least, most)
             ceiling = np.where(self.usable, self.right_high[routes.pair] / (1.0 + share * least), 0.0)
             floor = self.right_low[routes.pair] / (1.0 + share * most)
             new_low, new_high = np.zeros(roads), np.zeros(roads)
-            for n in range(pairs):
-                rows = routes.pair_rows[n][self.usable[routes.pair_rows[n]]]
-                if len(rows):
+            for mine in self._used_rows():
+                if len(mine):
                     # A road takes at most all vehicles, at least all if every usable route is on it.
-                    new_high += routes.on_road[rows].max(axis=0) * ceiling[rows].max()
-                    new_low += routes.on_road[rows].min(axis=0) * floor[rows].min()
+                    new_high += routes.on_road[mine].max(axis=0) * ceiling[mine].max()
+                    new_low += routes.on_road[mine].min(axis=0) * floor[mine].min()
+            before = float((high - low).sum())
             low, high = np.maximum(low, new_low), np.minimum(high, new_high)
+            if float((high - low).sum()) > 0.99 * before:
+                break
         least, most = self._hours(low), self._hours(high)
         vehicles, cost, residual = (np.zeros((2, pairs)) for _ in range(3))
-        for n in range(pairs):
-            rows = routes.pair_rows[n][self.usable[routes.pair_rows[n]]]
-            if not len(rows):
+        for n, mine in enumerate(self._used_rows()):
+            if not len(mine):
                 continue
-            vehicles[0, n] = self.right_low[n] / (1.0 + share * most[rows].max())
-            vehicles[1, n] = self.right_high[n] / (1.0 + share * least[rows].min())
-            cost[0, n] = (self.kappa * least[rows] + self.bill[rows]).min()
-            cost[1, n] = (self.kappa * most[rows] + self.bill[rows]).min()
-            residual[0, n] = self.rate * vehicles[0, n] * least[rows].min()
-            residual[1, n] = self.rate * vehicles[1, n] * most[rows].max()
+            vehicles[0, n] = self.right_low[n] / (1.0 + share * most[mine].max())
+            vehicles[1, n] = self.right_high[n] / (1.0 + share * least[mine].min())
+            cost[0, n] = (self.kappa * least[mine] + self.bill[mine]).min()
+            cost[1, n] = (self.kappa * most[mine] + self.bill[mine]).min()
+            residual[0, n] = self.rate * vehicles[0, n] * least[mine].min()
+            residual[1, n] = self.rate * vehicles[1, n] * most[mine].max()
         return Box(low, high, *vehicles, *cost, *residual)
+
+    def _used_rows(self) -> list[Array]:
+        return [rows[self.usable[rows]] for rows in self.routes.pair_rows]
 
     def _drop(self, least: Array, most: Array) -> None:
         """A route dearer than some other of its pair throughout the box can't be used."""
         low, high = self.kappa * least + self.bill, self.kappa * most + self.bill
-        for rows in self.routes.pair_rows:
-            mine = rows[self.usable[rows]]
+        for mine in self._used_rows():
             if len(mine):
                 best = high[mine].min()
                 self.usable[mine] = low[mine] <= best + MARGIN * abs(best)
@@ -217,19 +226,23 @@ class ResidualRelaxation:
         vehicles = model.add_variables([f"vehicles[{n}]" for n in pairs], box.vehicles_low, box.vehicles_high)
         cheapest = model.add_variables([f"cheapest[{n}]" for n in pairs], box.cost_low, box.cost_high)
         residual = model.add_variables([f"residual[{n}]" for n in pairs], box.residual_low, box.residual_high)
-        hours = model.add_variables([f"hours[{n}]" for n in pairs], 0.0, math.inf)
+        # Every column needs finite ends: the safe bounds of ``tighten`` are worthless without.
+        longest = max(float(most.max(initial=0.0)), 1.0)
+        hours = model.add_variables([f"hours[{n}]" for n in pairs], 0.0, 2.0 * longest * box.vehicles_high)
         road = model.add_variables([f"flow[{a}]" for a in roads], box.flow_low, box.flow_high)
-        time = model.add_variables([f"time[{a}]" for a in roads], 0.0, math.inf)
-        spent = model.add_variables([f"spent[{a}]" for a in roads], 0.0, math.inf)
-        potential = model.add_variables([f"potential[{a}]" for a in roads], 0.0, math.inf)
+        slowest = 2.0 * self.roads.time(box.flow_high) + 1.0
+        area = 2.0 * self.roads.integral(box.flow_high) + 1.0
+        times = model.add_variables([f"time[{a}]" for a in roads], 0.0, slowest)
+        spent = model.add_variables([f"spent[{a}]" for a in roads], 0.0, slowest * (box.flow_high + 1.0))
+        potential = model.add_variables([f"potential[{a}]" for a in roads], 0.0, area)
         self.columns = {"vehicles": vehicles, "cheapest": cheapest, "residual": residual, "flow": road}
         for a in roads:
             mine = flow[routes.on_road[used, a] > 0.0]
             model.add_row(f"road[{a}]", [*mine, road[a]], [*np.ones(len(mine)), -1.0], 0.0, 0.0)
-            self._convex_rows(model, a, int(road[a]), (int(time[a]), int(spent[a]), int(potential[a])))
+            self._convex_rows(model, a, int(road[a]), (int(times[a]), int(spent[a]), int(potential[a])))
         for n in pairs:
             self._pair_rows(
-                model, n, used, flow, (vehicles[n], cheapest[n], residual[n], hours[n]), time, least, most
+                model, n, used, flow, (vehicles[n], cheapest[n], residual[n], hours[n]), times, least, most
             )
         charging = np.where(routes.outside, 0.0, routes.charging_h)[used]
         model.add_row(
@@ -276,7 +289,7 @@ class ResidualRelaxation:
         used: Array,
         flow: Array,
         columns: tuple[int, int, int, int],
-        time: Array,
+        times: Array,
         least: Array,
         most: Array,
     ) -> None:
@@ -301,7 +314,7 @@ class ResidualRelaxation:
             fixed = self.bill[k] + (0.0 if routes.outside[k] else self.kappa * routes.charging_h[k])
             model.add_row(
                 f"no_dearer[{n},{k}]",
-                [*time[on], cheapest],
+                [*times[on], cheapest],
                 [*[self.kappa] * len(on), -1.0],
                 -fixed,
                 math.inf,
@@ -346,49 +359,78 @@ class ResidualRelaxation:
         model.add_row("beckmann", columns, values, -math.inf, constant + MARGIN * abs(size))
 
     # ---- intervals -------------------------------------------------------------------------------
-    def tighten(self, rounds: int = 3, until: float = 1e-5) -> None:
-        """Shrink the box by linear programs; stops when it is narrow or hardly shrinks.
+    def tighten(self, rounds: int = 5, until: float = 1e-3, deadline: float = math.inf) -> None:
+        """Shrink the box by linear programs until it is narrow, hardly shrinks or the clock passes
+        ``deadline``.
 
-        Raises ArithmeticError when the relaxation is found empty (then an assumption is broken).
+        First only the flows of roads whose time varies over the box, the rest by propagation; once that is
+        narrow, all of it.
         """
-        for _ in range(rounds):
+        for number in range(rounds):
             before = self.box.width
             if before <= until:
                 return
-            part = self.polytope(capped=False)
-            session = HighsSession(part.model)
-            try:
-                for name, low, high in (
-                    ("vehicles", self.box.vehicles_low, self.box.vehicles_high),
-                    ("cheapest", self.box.cost_low, self.box.cost_high),
-                    ("residual", self.box.residual_low, self.box.residual_high),
-                    ("flow", self.box.flow_low, self.box.flow_high),
-                ):
-                    for i, column in enumerate(self.columns[name]):
-                        if high[i] - low[i] > 0.1 * until * max(abs(high[i]), 1e-9):
-                            low[i], high[i] = _range(session, int(column), float(low[i]), float(high[i]))
-            finally:
-                session.close()
-            if self.box.width > 0.9 * before:
+            names = ("flow",) if number == 0 else ("flow", "cheapest", "vehicles", "residual")
+            if not self._shrink(names, until, deadline):
+                return
+            known, box = self.box, self._propagate(self.box.flow_low, self.box.flow_high)
+            for field in fields(Box):
+                better = np.maximum if field.name.endswith("_low") else np.minimum
+                setattr(box, field.name, better(getattr(known, field.name), getattr(box, field.name)))
+            self.box = box
+            if number > 0 and self.box.width > 0.9 * before:
                 return
 
+    def _shrink(self, names: tuple[str, ...], until: float, deadline: float) -> bool:
+        """One round of linear programs; False if the deadline came."""
+        session, box = HighsSession(self.polytope(capped=False).model), self.box
+        varies = self.roads.time(box.flow_high) - self.roads.time(box.flow_low)
+        felt = varies > 0.05 * varies.max(initial=0.0)
+        ends = {
+            "flow": (box.flow_low, box.flow_high),
+            "cheapest": (box.cost_low, box.cost_high),
+            "vehicles": (box.vehicles_low, box.vehicles_high),
+            "residual": (box.residual_low, box.residual_high),
+        }
+        for name in names:
+            low, high = ends[name]
+            for i, column in enumerate(self.columns[name]):
+                narrow = high[i] - low[i] <= 0.1 * until * max(abs(high[i]), 1e-9)
+                if narrow or (name == "flow" and not felt[i]):
+                    continue
+                if time.process_time() > deadline:
+                    session.close()
+                    return False
+                session, (low[i], high[i]) = _range(session, int(column), float(low[i]), float(high[i]))
+        session.close()
+        return True
 
-def _range(session: HighsSession, column: int, low: float, high: float) -> tuple[float, float]:
-    """Safe bounds on a column over the model, never wider than [low, high]."""
+
+def _range(
+    session: HighsSession, column: int, low: float, high: float
+) -> tuple[HighsSession, tuple[float, float]]:
+    """Safe bounds on a column over the model, never wider than [low, high]; the session to go on with.
+
+    Where the solver fails, the end stays as it was: a failure proves nothing.
+    """
     cost = np.zeros(session.model.columns)
     cost[column] = 1.0
     ends = [low, high]
     for maximise in (False, True):
-        session.set_objective(cost, maximise=maximise)
-        solved = session.solve()
-        if solved.status == "infeasible":
-            raise ArithmeticError("the relaxation of the users' answers is empty")
-        if solved.row_duals is None:
+        try:
+            session.set_objective(cost, maximise=maximise)
+            duals = session.solve().row_duals
+        except SolverError:
+            duals = None
+            model = session.model
+            session.close()
+            session = HighsSession(model)
+        if duals is None:
             continue
-        bound = safe_bound(session.model, solved.row_duals, cost, maximise=maximise)
+        bound = safe_bound(session.model, duals, cost, maximise=maximise)
         margin = tolerances.BOUND_MARGIN * max(abs(bound), 1.0)
         if maximise:
             ends[1] = min(high, bound + margin)
         else:
             ends[0] = max(low, bound - margin)
-    return (ends[0], ends[1]) if ends[0] <= ends[1] else (ends[1], ends[0])
+    return session, ((ends[0], ends[1]) if ends[0] <= ends[1] else (ends[1], ends[0]))

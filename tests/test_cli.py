@@ -244,3 +244,24 @@ def test_the_defaults_are_those_of_the_interface():
     compare = parser().parse_args(["compare", "tie", "--periods", "8-10"])
     assert (compare.runs, compare.iterations, compare.periods) == (None, None, (8, 10))
     assert parser().parse_args(["assign", "net", "trips"]).gap == 1e-12
+
+
+def test_assign_on_braess(capsys: pytest.CaptureFixture[str], shared_data: Path):
+    """Flows 4/2/2/2/4, every path costs 92, potential 386."""
+    folder = shared_data / "tntp" / "Braess-Example"
+    files = [str(folder / "Braess_net.tntp"), str(folder / "Braess_trips.tntp")]
+    assert main(["assign", *files, "--json"]) == 0
+    said = strict(capsys.readouterr().out)
+    assert [road["flow"] for road in said["flows"]] == pytest.approx([4, 2, 2, 2, 4], abs=1e-8)
+    assert [trip["cost"] for trip in said["trips"]] == pytest.approx([92], abs=1e-6)
+    assert said["potential"] == pytest.approx(386.0, abs=1e-6)
+    assert said["converged"] is True
+    assert main(["assign", *files]) == 0
+    assert "potential 386.0" in capsys.readouterr().out
+
+
+def test_assign_refuses_a_net_that_is_none(capsys: pytest.CaptureFixture[str], tmp_path: Path):
+    net = tmp_path / "net.tntp"
+    net.write_text("<NUMBER OF NODES> four\n")
+    assert main(["assign", str(net), str(net)]) == 2
+    assert "net.tntp" in capsys.readouterr().err

@@ -37,7 +37,7 @@ def size_of(*values: float) -> float:
 
 @dataclass(frozen=True)
 class Ms:
-    """The Ms behind a bound as they are stated, which of them are assumed, and what is wrong with the list."""
+    """The Ms behind a bound as stated, which of them are assumed, and what is wrong with the list."""
 
     rows: tuple[dict[str, Any], ...]
     assumed: tuple[str, ...]
@@ -50,9 +50,9 @@ def check_big_m(
 ) -> Ms:
     """Every M: a finite value, a source, said to be proven or not, and not below what the point needs.
 
-    ``record["big_m"]``: [{name, side, value, source, proven[, quantity, ids, period]}]. An M that is *assumed*
-    passes, but excludes CERTIFIED. A leak (M times integrality tolerance above the complementarity tolerance)
-    only loosens the bound: it is told, not failed.
+    ``record["big_m"]``: [{name, side, value, source, proven[, scale, quantity, ids, period]}]. An *assumed*
+    M passes, but excludes CERTIFIED. A leak (M times integrality tolerance above the complementarity
+    tolerance) only loosens the bound: it is told, not failed.
     """
     stated = (record or {}).get("big_m", [])
     if not isinstance(stated, Sequence) or isinstance(stated, str):
@@ -113,7 +113,8 @@ def check_intervals(
     """Every stated interval contains the judged point; those with a cutoff only if the point is as good.
 
     ``record["intervals"]``: [{quantity, ids, period, lower, upper[, cutoff]}]; quantities: price,
-    electricity_price, load, road_flow, road_time, residual, modified_demand, cheapest_cost. Others are the recheck's.
+    electricity_price, load, road_flow, road_time, residual, modified_demand, cheapest_cost. Others are the
+    recheck's.
     """
     name = "intervals_contain_the_point"
     stated = (record or {}).get("intervals", [])
@@ -179,7 +180,7 @@ def _value(entry: Mapping[str, Any], instance: Instance, point: Point, answer: A
 
 
 def check_upper(stated: float | None, record: Mapping[str, Any] | None, profit: float) -> list[Check]:
-    """No judged profit above the stated upper bound, and equilibrium.json and bound.json state the same bound."""
+    """No judged profit above the stated bound; equilibrium.json and bound.json state the same one."""
     checks = []
     if stated is not None:
         over = (profit - stated) / size_of(stated, profit) if math.isfinite(stated) else math.nan

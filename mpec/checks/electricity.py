@@ -36,13 +36,15 @@ class Electricity:
     high: Array
 
 
-def check_electricity(instance: Instance, point: Point, load: Array) -> Electricity:
+def check_electricity(
+    instance: Instance, point: Point, load: Array, *, intervals: bool = True
+) -> Electricity:
     """Re-solve the operator's program of every period and scenario at the loads (M, T) of the routes.
 
-    Dispatch: stated columns within the program's rows (1e-7 of the row's size), cost equal to the optimum (1e-7).
-    Prices: distance of the stated lambda, pi (all buses, conditional on the scenario) from the optimal dual
-    face, relative to the largest price of the period and scenario (1e-7). Raises ArithmeticError when a program
-    can't be solved.
+    Dispatch: stated columns within the program's rows (1e-7 of the row's size), cost equal to the optimum
+    (1e-7). Prices: distance of the stated lambda, pi (all buses, conditional on the scenario) from the
+    optimal dual face, relative to the largest price of the period and scenario (1e-7). ``intervals``: also
+    find each station's price interval. Raises ArithmeticError when a program can't be solved.
     """
     stations, periods = len(instance.stations), len(instance.periods)
     low, high = np.zeros((stations, periods)), np.zeros((stations, periods))
@@ -61,7 +63,7 @@ def check_electricity(instance: Instance, point: Point, load: Array) -> Electric
             face = _Face(program)
             try:
                 off.append(face.distance(point.price_active[s, t], point.price_reactive[s, t]))
-                for m in range(stations):
+                for m in range(stations if intervals else 0):
                     ends = face.interval(m)
                     low[m, t] += scenario.probability * ends[0]
                     high[m, t] += scenario.probability * ends[1]
@@ -89,7 +91,7 @@ class _Face:
             self.session.close()
 
     def distance(self, active: Array, reactive: Array) -> tuple[float, str]:
-        """min d such that some point of the face is within d * (largest stated price) of the stated prices."""
+        """min d: some point of the face is within d * (largest stated price) of the stated prices."""
         program, price = self.program, self.program.price
         stated = np.concatenate([active, reactive]) / price
         if not np.isfinite(stated).all():
@@ -151,7 +153,8 @@ def _copy(model: LinearModel) -> LinearModel:
 
 
 def check_interval(instance: Instance, point: Point, low: Array, high: Array) -> Check:
-    """electricity_price_low, _high of tariff `dlmp`: the ends of the price interval on the optimal dual face (1e-5).
+    """electricity_price_low, _high of tariff `dlmp`: the ends of the price interval on the optimal dual
+    face (1e-5).
 
     An end that is left open (infinite) claims nothing.
     """
@@ -171,7 +174,7 @@ def check_interval(instance: Instance, point: Point, low: Array, high: Array) ->
 
 
 def ac_voltage_error(instance: Instance, point: Point, load: Array) -> float:
-    """Largest |stated voltage - AC voltage| at the stated dispatch, p.u. Raises ArithmeticError without AC solution."""
+    """Largest |stated - AC voltage| at the stated dispatch, p.u. ArithmeticError without AC solution."""
     index, worst_error = instance.bus_index, 0.0
     for t, period in enumerate(instance.periods):
         base_kw = np.array([b.load_kw for b in instance.buses]) * period.load_factor

@@ -1,4 +1,4 @@
-"""The users' side of the judge: nobody could travel cheaper (31), and the used routes are covered by the bound."""
+"""The users' side of the judge: nobody could travel cheaper (31); used routes are covered by the bound."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ Array = np.ndarray
 
 STATED_COST = 1e-7
 DEARER_IN_TOTAL = 100 * tolerances.DELTA
-"""Vehicles on dearer routes, all routes of an O-D pair and period together, as a share of Wmod: a flow must not
-be cut into slices that each stay below delta."""
+"""Vehicles on dearer routes, all routes of an O-D pair and period together, as a share of Wmod: a flow must
+not be cut into slices that each stay below delta."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,8 @@ class Wardrop:
 def check_wardrop(instance: Instance, point: Point, answer: Answer) -> Wardrop:
     """(31) per O-D pair and period: every route with w > delta Wmod has c - cmin <= eps cmin.
 
-    cmin is found by a search of its own at the exact road times, over all routes (or the declared ones). Also the
-    stated cheapest_cost of every row (1e-7), and the vehicles on dearer routes in total.
+    cmin is found by a search of its own at the exact road times, over all routes (or the declared ones).
+    Also the stated cheapest_cost of every row (1e-7), and the vehicles on dearer routes in total.
     """
     traffic, prices = answer.traffic, np.asarray(point.prices, float)
     margin = prices - np.asarray(point.electricity_price, float)

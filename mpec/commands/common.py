@@ -65,6 +65,7 @@ def progress(message: str) -> None:
 def load_game(arguments: argparse.Namespace) -> Instance:
     """The instance with the command line's model options applied."""
     import instances
+    from instances.errors import InstanceError
 
     game = instances.load(arguments.instance)
     try:
@@ -74,6 +75,8 @@ def load_game(arguments: argparse.Namespace) -> Instance:
             kappa_per_h=arguments.kappa,
             tariff=arguments.tariff,
         )
+    except InstanceError:
+        raise
     except ValueError as error:
         raise UsageError(f"{error}.\n  Change the option, or the instance {game.name}.") from error
 

@@ -19,12 +19,13 @@ def answer_is_unique(users: Users, t: int, flows: Array, prices: Array, incoming
 
     Without residual flow road times and costs are unique (Beckmann's potential is convex, its flows unique
     on roads whose time grows), so every equilibrium is a tie of this one: unique if no tie changes a load.
-    With residual flow also the road times may differ between equilibria. They can't when all routes of an
-    O-D pair that could be used at all have the same bill b: then sum_k w_k T_k = Wmod (u - b)/kappa and, u
-    being a monotone function of the Wmod, v -> v (1 + q (u(v) - b)/kappa) is one-to-one (where v_i > v'_i
-    for every i with u_i < u'_i and the other way round, monotony would be violated).
+    With residual flow (q > 0) road times may differ between equilibria. They can't if each O-D pair has
+    either one usable route or, at kappa > 0, usable routes of one and the same bill b. Proof: sum_k w_k T_k
+    is then V = Wmod (u - b)/kappa (or Wmod T(u) with one route), and the least costs u are monotone in
+    v = Wmod: sum_i (v_i - v'_i)(u_i - u'_i) >= 0. Two equilibria v != v' would have the same
+    D_i = v_i + q V_i, hence u_i < u'_i wherever v_i > v'_i and the other way round: a contradiction.
     """
-    if users.model.residual_share > 0.0 and not _same_bills(users, t, prices, incoming):
+    if users.model.residual_share > 0.0 and not _times_are_unique(users, t, prices, incoming):
         return False
     if tie_set(users, flows, prices).alone:
         return True
@@ -32,11 +33,12 @@ def answer_is_unique(users: Users, t: int, flows: Array, prices: Array, incoming
     return not np.any(high - low > 1e-7 * (1.0 + np.abs(high)))
 
 
-def _same_bills(users: Users, t: int, prices: Array, incoming: Array) -> bool:
-    """Whether every O-D pair's usable routes share one bill, usable after interval propagation of flows."""
+def _times_are_unique(users: Users, t: int, prices: Array, incoming: Array) -> bool:
+    """Whether every O-D pair has one usable route, or usable routes of one bill (kappa > 0).
+
+    Usable: not beaten by another route throughout the flow intervals, which are propagated to and fro.
+    """
     model = users.model
-    if model.kappa <= 0.0:
-        return False
     fixed, demand = users.fixed_cost(prices[None])[0], users.right_side(t, incoming[None])[0]
     usable = (demand > 0.0)[model.slot]
     slots = np.arange(len(model.starts))
@@ -62,8 +64,10 @@ def _same_bills(users: Users, t: int, prices: Array, incoming: Array) -> bool:
         if usable.sum() == before and most_time is not None:
             break
     for p in slots:
-        rows = member[p] & usable
-        if rows.any() and np.ptp(fixed[rows]) > 1e-12 * (1.0 + np.abs(fixed[rows]).max()):
+        bills = fixed[member[p] & usable]
+        if len(bills) < 2:
+            continue
+        if model.kappa == 0.0 or np.ptp(bills) > 1e-12 * (1.0 + np.abs(bills).max()):
             return False
     return True
 

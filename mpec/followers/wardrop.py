@@ -177,8 +177,10 @@ def _serve(model: UsersModel, w: Array, time: Array, demand: Array, cheapest: Ar
     return w
 
 
-def _sweep(model: UsersModel, state: _State, fixed: Array, demand: Array) -> _State:
-    """One damped second-order shift to the cheapest route, O-D pair after O-D pair."""
+def _sweep(
+    model: UsersModel, state: _State, fixed: Array, demand: Array, damping: float = 1.0
+) -> _State:
+    """One second-order shift to the cheapest route, O-D pair after O-D pair, times a damping <= 1."""
     w, flow = state.w.copy(), state.w @ model.on_road
     rows = np.arange(len(w))
     for slot, part in enumerate(model.slices):
@@ -193,18 +195,36 @@ def _sweep(model: UsersModel, state: _State, fixed: Array, demand: Array) -> _St
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             moved = np.where(excess > 0.0, excess / bend, 0.0)
         moved = np.minimum(w[:, part], moved)
+        moved *= damping
         moved[rows, place] -= moved.sum(axis=1)
         change = -moved @ on_road
         size = _step_size(model, flow, change, -(constant * moved).sum(axis=1))
         fresh = np.maximum(w[:, part] - size[:, None] * moved, 0.0)
-        share = 1.0 + model.residual_share * (
-            model.road_time(flow + size[:, None] * change)[0] @ on_road.T + model.charging_h[part]
-        )
-        served = (fresh * share).sum(axis=1)
-        fresh *= np.where(served > 0.0, demand[:, slot] / np.where(served > 0.0, served, 1.0), 0.0)[:, None]
-        flow = flow + (fresh - w[:, part]) @ on_road
+        others = flow - w[:, part] @ on_road
+        fresh *= _served_scale(model, fresh, others, part, demand[:, slot])[:, None]
+        flow = others + fresh @ on_road
         w[:, part] = fresh
     return _evaluate(model, w, fixed, demand)
+
+
+def _served_scale(model: UsersModel, fresh: Array, others: Array, part: slice, demand: Array) -> Array:
+    """The factor on a pair's flows (K, routes) that serves its demand (K,), other flows (K, A) given, (K,).
+
+    f(s) = s sum_k w_k (1 + q T_k(others + s own)) grows between s^1 and s^(1 + beta): Newton in logarithms.
+    """
+    still = (fresh * (1.0 + model.residual_share * model.charging_h[part])).sum(axis=1)
+    scale = np.where((still > 0.0) & (demand > 0.0), 1.0, 0.0)
+    if model.residual_share == 0.0:
+        return scale * demand / np.where(still > 0.0, still, 1.0)
+    own = fresh @ model.on_road[part]
+    for _ in range(4):
+        time, slope = model.road_time(others + scale[:, None] * own)
+        served = still + model.residual_share * (own * time).sum(axis=1)
+        served = np.where(served > 0.0, served, 1.0)
+        growth = 1.0 + scale * model.residual_share * (own * own * slope).sum(axis=1) / served
+        with np.errstate(divide="ignore"):
+            scale = scale * (demand / (served * np.where(scale > 0.0, scale, 1.0))) ** (1.0 / growth)
+    return scale
 
 
 def _step_size(model: UsersModel, flow: Array, change: Array, constant: Array) -> Array:
@@ -234,13 +254,20 @@ def _step_size(model: UsersModel, flow: Array, change: Array, constant: Array) -
     return np.where(over, np.where(low > 0.0, low, high), 1.0)
 
 
-def _newton(model: UsersModel, state: _State, fixed: Array, demand: Array) -> _State:
-    """One Newton step of c_k = cmin, demand served, on the routes in use (the rest is emptied)."""
+def _newton(
+    model: UsersModel, state: _State, fixed: Array, demand: Array, *, all_used: bool = False
+) -> _State:
+    """One Newton step of c_k = cmin, demand served, on the routes in use (the rest is emptied).
+
+    A route counts as in use when its flow outlasts the shift that would level its cost, or, with
+    `all_used`, whenever it has flow.
+    """
     batch, slots = len(state.w), len(model.starts)
     cheapest = _cheapest_index(model, state.excess)
     own = model.kappa * (state.slope @ model.on_road_t)
-    # A route stays in when its flow outlasts the shift that would level its cost (active-set rule).
-    keep = (state.w * own > state.excess) | ((state.w > 0) & (state.excess <= 1e-12 * np.abs(state.cost)))
+    keep = state.w > 0.0
+    if not all_used:
+        keep &= (state.w * own > state.excess) | (state.excess <= 1e-12 * np.abs(state.cost))
     keep &= (demand > 0)[:, model.slot]
     emptied = np.where(keep, state.w, 0.0)
     state = _evaluate(model, _serve(model, emptied, state.time, demand, cheapest), fixed, demand)
@@ -357,12 +384,14 @@ def equilibria(
             break
         f, d = fixed[now], demand[now]
         part = _rows(chain, now)
+        # With residual flow shifts can cycle: later turns damp them and keep every used route in Newton.
+        damping = 1.0 if turn % 4 < 3 or model.residual_share == 0.0 else 0.3
         for _ in range(2 if turn < 3 else 6):
-            part = _sweep(model, part, f, d)
+            part = _sweep(model, part, f, d, damping)
         top = _merge(_rows(best, now), part, part.gap < best.gap[now])
         trial = part
         for _ in range(6 if turn < 3 else 20):
-            trial = _newton(model, trial, f, d)
+            trial = _newton(model, trial, f, d, all_used=turn % 2 == 1)
             top = _merge(top, trial, trial.gap < top.gap)
             if np.all(top.gap <= aim):
                 break

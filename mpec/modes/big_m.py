@@ -20,6 +20,10 @@ from mpec.kkt import Kkt
 from mpec.linear_model import Array, LinearModel
 
 
+NEGLIGIBLE = 1e-8
+"""A side whose bound is at most this is only kept below it, without a binary: a relaxation that small is nothing."""
+
+
 @dataclass(frozen=True)
 class BigM:
     """One big-M and what it rests on; ``leak`` = value x integrality tolerance may not reach the
@@ -60,7 +64,7 @@ def write(
     complementarity_tolerance: float = tolerances.EPSILON,
     integrality_tolerance: float = tolerances.MIP_FEASIBILITY,
 ) -> Written:
-    """Write every pair; a side whose bound is 0 (or less) is simply fixed, without a binary.
+    """Write every pair; a side whose bound is 0 (or negligible) needs no binary.
 
     Args:
         followers: not needed here (the modes share one signature).
@@ -72,14 +76,14 @@ def write(
     multiplier_free = np.broadcast_to(np.asarray(multiplier_relaxation, dtype=float), count)
     big_s = np.array([finite(p.slack_bound, p.name, "slack") for p in pairs])
     big_y = np.array([finite(p.multiplier_bound, p.name, "multiplier") for p in pairs])
-    zero_s, zero_y = big_s <= 0.0, big_y <= 0.0
+    zero_s, zero_y = big_s <= NEGLIGIBLE, big_y <= NEGLIGIBLE
     binaries = np.full(count, -1)
     need = np.flatnonzero(~zero_s & ~zero_y)
     binaries[need] = model.add_variables((f"active[{pairs[i].name}]" for i in need), 0.0, 1.0, integer=True)
     _rows(model, pairs, "slack", need, binaries, big_s, big_s, slack_free)
     _rows(model, pairs, "multiplier", need, binaries, -big_y, np.zeros(count), multiplier_free)
-    _zero(model, pairs, "slack", np.flatnonzero(zero_s), slack_free)
-    _zero(model, pairs, "multiplier", np.flatnonzero(zero_y & ~zero_s), multiplier_free)
+    _zero(model, pairs, "slack", np.flatnonzero(zero_s), np.maximum(big_s, slack_free))
+    _zero(model, pairs, "multiplier", np.flatnonzero(zero_y & ~zero_s), np.maximum(big_y, multiplier_free))
     report = []
     for i in need:
         p = pairs[i]
@@ -87,13 +91,28 @@ def write(
             assert bound is not None
             leak = bound.value * integrality_tolerance
             report.append(
-                BigM(p.name, side, bound.value, bound.source, bound.proven, leak, leak >= complementarity_tolerance)
+                BigM(
+                    p.name,
+                    side,
+                    bound.value,
+                    bound.source,
+                    bound.proven,
+                    leak,
+                    leak >= complementarity_tolerance,
+                )
             )
     return Written(binaries, tuple(report))
 
 
 def _rows(
-    model: LinearModel, pairs: Sequence[Pair], side: str, need: Array, binaries: Array, on_z: Array, right: Array, free: Array
+    model: LinearModel,
+    pairs: Sequence[Pair],
+    side: str,
+    need: Array,
+    binaries: Array,
+    on_z: Array,
+    right: Array,
+    free: Array,
 ) -> None:
     """expression + on_z z <= right + free for the pairs ``need``, all at once."""
     if not len(need):

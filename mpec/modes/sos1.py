@@ -35,5 +35,7 @@ def as_column(model: LinearModel, side: Linear, name: str) -> int:
             return column
     column = model.add_variable(name, 0.0, math.inf)
     row = np.concatenate([[column], side.columns])
-    model.add_row(f"{name}.definition", row, np.concatenate([[1.0], -side.values]), side.constant, side.constant)
+    model.add_row(
+        f"{name}.definition", row, np.concatenate([[1.0], -side.values]), side.constant, side.constant
+    )
     return column

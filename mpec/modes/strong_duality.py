@@ -54,7 +54,9 @@ def write(model: LinearModel, pairs: Sequence[Pair], *, followers: Sequence[Kkt]
     for kkt in followers:
         duality_gap(kkt).write(model, f"strong_duality[{kkt.rows.optimiser.name}]")
         covered |= {int(c) for c in kkt.multiplier if c >= 0}
-    rest = [p for p in pairs if not (len(p.multiplier.columns) == 1 and int(p.multiplier.columns[0]) in covered)]
+    rest = [
+        p for p in pairs if not (len(p.multiplier.columns) == 1 and int(p.multiplier.columns[0]) in covered)
+    ]
     if rest:
         terms = Terms()
         for pair in rest:

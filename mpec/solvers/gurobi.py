@@ -71,7 +71,9 @@ class GurobiSession(RebuildingSession):
         for key, value in self._settings.items():
             built.setParam(key, value)
         products = bool(model.quadratic_rows or model.cost_products.values)
-        built.Params.FeasibilityTol = tolerances.MIP_FEASIBILITY if products else tolerances.PRIMAL_FEASIBILITY
+        built.Params.FeasibilityTol = (
+            tolerances.MIP_FEASIBILITY if products else tolerances.PRIMAL_FEASIBILITY
+        )
         built.Params.OptimalityTol = tolerances.DUAL_FEASIBILITY
         built.Params.IntFeasTol = tolerances.MIP_FEASIBILITY
         if products:
@@ -126,7 +128,9 @@ class GurobiSession(RebuildingSession):
         for _, members in self.model.sos1:
             built.addSOS(self._gurobi.GRB.SOS_TYPE1, [variables[j] for j in members])
         for row in self.model.indicators:
-            body = self._gurobi.quicksum(v * variables[j] for j, v in zip(row.columns, row.values, strict=True))
+            body = self._gurobi.quicksum(
+                v * variables[j] for j, v in zip(row.columns, row.values, strict=True)
+            )
             if math.isfinite(row.lower):
                 built.addGenConstrIndicator(variables[row.binary], bool(row.value), body >= row.lower)
             if math.isfinite(row.upper):

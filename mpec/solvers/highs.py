@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from pathlib import Path
 from typing import Any
 
 import highspy
@@ -80,7 +81,9 @@ class HighsSession:
         if not products.values:
             return
         if any(self.model.integer):
-            raise SolverMissing("HiGHS has no quadratic objective beside integer columns; use solver gurobi or scip")
+            raise SolverMissing(
+                "HiGHS has no quadratic objective beside integer columns; use solver gurobi or scip"
+            )
         n = self.model.columns
         square = sp.csc_matrix((np.array(products.values), (products.first, products.second)), shape=(n, n))
         hessian = (square + square.T).tocsc()
@@ -186,10 +189,8 @@ class HighsSession:
             highs.setOptionValue("presolve", "choose")
         if highs.getModelStatus() == _S.kUnboundedOrInfeasible:
             return self._feasible_or_not(time.perf_counter() - began)
-        if not mip and highs.getModelStatus() in _DOUBTFUL:
-            # A warm start can end without a verdict at tight tolerances; a cold start mends it.
-            highs.clearSolver()
-            self._run(mip, cutoff)
+        if highs.getModelStatus() not in _STATUS or highs.getModelStatus() == _S.kInfeasible:
+            self._again()
         return self._read(mip, time.perf_counter() - began)
 
     def _run(self, mip: bool, cutoff: float | None) -> None:
@@ -227,11 +228,11 @@ class HighsSession:
         if kind == _S.kModelEmpty:
             constant, none = self.model.constant, np.zeros(0)
             return Solved("optimal", constant, constant, none, none, none, seconds)
+        worst = math.inf if self.model.maximise else -math.inf
         if kind not in _STATUS:
-            raise SolverError(f"HiGHS ended with {highs.modelStatusToString(kind)} on {self.model.name!r}")
+            return Solved("error", None, worst, None, None, None, seconds)
         status: Status = _STATUS[kind]
         info = highs.getInfo()
-        worst = math.inf if self.model.maximise else -math.inf
         if status in ("infeasible", "unbounded"):
             bound = -worst if status == "infeasible" else worst
             return Solved(status, None, bound, None, None, None, seconds)
@@ -253,29 +254,52 @@ class HighsSession:
             status = "feasible" if has_point else "no_point"
         return Solved(status, value, bound, x, duals, reduced, seconds)
 
-    def _again(self) -> Status:
-        """A second, colder run for answers that would be costly if false: "unknown", infeasible, unbounded.
+    def _again(self) -> None:
+        """A second, colder run for answers that would be costly if false: "unknown" and infeasible.
 
         Without presolve and from no basis; then, if still unknown, with HiGHS's own looser tolerances.
         """
         highs = self._highs
-        status: Status = "error"
+        if highs.getModelStatus() == _S.kModelEmpty:
+            return
         for presolve, tolerance in (("off", tolerances.PRIMAL_FEASIBILITY), ("choose", 1e-7)):
             highs.clearSolver()
             highs.setOptionValue("presolve", presolve)
             highs.setOptionValue("primal_feasibility_tolerance", tolerance)
             highs.setOptionValue("dual_feasibility_tolerance", tolerance)
             highs.run()
-            status = _STATUS.get(highs.getModelStatus(), "error")
-            if status != "error":
+            if highs.getModelStatus() in _STATUS:
                 break
         highs.setOptionValue("presolve", "choose")
         highs.setOptionValue("primal_feasibility_tolerance", tolerances.PRIMAL_FEASIBILITY)
         highs.setOptionValue("dual_feasibility_tolerance", tolerances.DUAL_FEASIBILITY)
-        return status
+
+    def prefer_primal_simplex(self) -> None:
+        """For many objectives over the same rows: the last vertex stays feasible."""
+        self._highs.setOptionValue("simplex_strategy", 4)
+
+    def prefer_interior_point(self) -> None:
+        """For one large LP of which only a bound and multipliers are wanted: no crossover to a vertex."""
+        self._highs.setOptionValue("solver", "ipm")
+        self._highs.setOptionValue("run_crossover", "off")
+
+    def write(self, path: Path) -> None:
+        """The model as a file, with its names. Raises OSError when HiGHS can't write it."""
+        for j, name in enumerate(self.model.column_names):
+            self._highs.passColName(j, _file_name(name, j))
+        for i, name in enumerate(self.model.row_names):
+            self._highs.passRowName(i, _file_name(name, i))
+        if self._highs.writeModel(str(path)) == highspy.HighsStatus.kError:
+            raise OSError(f"{path} can't be written")
 
     def close(self) -> None:
         self._highs.clear()
+
+
+def _file_name(name: str, index: int) -> str:
+    """A name that every reader of .mps and .lp files takes, still telling its origin."""
+    plain = "".join(c if c.isalnum() or c in "_.,[]-" else "_" for c in name)
+    return f"{plain}#{index}"
 
 
 _S = highspy.HighsModelStatus
@@ -289,4 +313,3 @@ _STATUS: dict[object, Status] = {
     _S.kObjectiveBound: "feasible",
     _S.kInterrupt: "feasible",
 }
-_DOUBTFUL = {_S.kUnknown, _S.kSolveError, _S.kIterationLimit, _S.kUnboundedOrInfeasible}

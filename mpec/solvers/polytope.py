@@ -55,6 +55,31 @@ class Polytope:
         if self._session is not None:
             self._session.set_bounds(changed, self.lower[changed], self.upper[changed])
 
+    def widened(self, margin: float = 1e-6) -> Polytope:
+        """The polyhedron with every finite side moved outward by margin (1 + |side|)."""
+
+        def out(values: Array, sign: float) -> Array:
+            return np.where(
+                np.isfinite(values), values + sign * margin * (1.0 + np.abs(np.nan_to_num(values))), values
+            )
+
+        return Polytope(
+            self.matrix,
+            out(self.row_lower, -1.0),
+            out(self.row_upper, 1.0),
+            out(self.lower, -1.0),
+            out(self.upper, 1.0),
+        )
+
+    def surely_empty(self) -> bool:
+        """Whether no point exists even if every side is moved outward: more than rounding."""
+        wide = self.widened()
+        try:
+            wide.minimum(np.zeros(len(self.lower)))
+            return wide.empty
+        finally:
+            wide.close()
+
     def maximum(self, cost: Array, *, exact: bool = False) -> float:
         """A number that max cost.x can't exceed, close to it where the LP solved; inf if unbounded.
 
@@ -84,24 +109,27 @@ class Polytope:
         return value - tolerances.BOUND_MARGIN * max(1.0, abs(value)) if math.isfinite(value) else value
 
     def _safe(self, cost: Array, duals: Array) -> float:
-        return lower_bound(
-            self.matrix, self.row_lower, self.row_upper, self.lower, self.upper, cost, duals
-        )
+        return lower_bound(self.matrix, self.row_lower, self.row_upper, self.lower, self.upper, cost, duals)
 
     def _repaired(self, cost: Array, duals: Array) -> Array:
         """Duals moved by least squares so that reduced costs vanish on the columns without a bound.
 
         The solver leaves them at its dual tolerance, which a column without a bound can't afford.
         """
-        d = cost - self.matrix.T @ duals
-        free = np.flatnonzero(np.isinf(np.where(d > 0, self.lower, self.upper)))
         rows = np.flatnonzero(np.abs(duals) > 1e-9 * np.abs(duals).max(initial=0.0))
-        if not len(rows) or not len(free):
-            return duals
-        part = self.matrix[rows][:, free].toarray()
-        step, *_ = np.linalg.lstsq(part.T, d[free], rcond=None)
-        out = duals.copy()
-        out[rows] += step
+        out = np.zeros(len(duals))
+        out[rows] = duals[rows]
+        for _ in range(2):
+            d = cost - self.matrix.T @ out
+            free = np.flatnonzero(np.isinf(np.where(d > 0, self.lower, self.upper)) & (d != 0))
+            if not len(rows) or not len(free):
+                return out
+            # Columns that need no mending stay as they are: their reduced costs are rows of the system, too.
+            held = np.flatnonzero(np.isinf(self.lower) | np.isinf(self.upper))
+            part = self.matrix[rows][:, held].toarray()
+            wanted = np.where(np.isin(held, free), d[held], 0.0)
+            step, *_ = np.linalg.lstsq(part.T, wanted, rcond=None)
+            out[rows] += step
         return out
 
     def close(self) -> None:
@@ -111,7 +139,13 @@ class Polytope:
 
 
 def lower_bound(
-    matrix: sp.csr_matrix, row_lower: Array, row_upper: Array, lower: Array, upper: Array, cost: Array, duals: Array
+    matrix: sp.csr_matrix,
+    row_lower: Array,
+    row_upper: Array,
+    lower: Array,
+    upper: Array,
+    cost: Array,
+    duals: Array,
 ) -> float:
     """min cost.x >= sum_i (y_i > 0 ? y_i rl_i : y_i ru_i) + sum_j (d_j > 0 ? d_j l_j : d_j u_j), d = c - A'y.
 
@@ -142,7 +176,8 @@ def propagate(
     """Interval propagation: tighten the box of x by single rows, repeated until little moves.
 
     For row i and column j with a_ij > 0:  x_j <= (ru_i - min of the rest) / a_ij, and so on.
-    Each new bound is moved outward by 1e-12 of the terms it is made of. Returns new (lower, upper).
+    Each new bound is moved outward by 1e-12 of the terms it is made of. Returns new (lower, upper);
+    the given ones where single rows contradict each other.
     """
     coo = matrix.tocoo()
     used = coo.data != 0.0
@@ -164,21 +199,24 @@ def propagate(
             rest_known = (holes[row] == 0) | ((holes[row] == 1) & infinite)
             usable = rest_known & np.isfinite(side[row])
             room = side[row] - (total[row] - plain)
-            room = room + sense * 1e-12 * (size[row] + np.abs(np.where(np.isfinite(side[row]), side[row], 0.0)))
+            room = room + sense * 1e-12 * (
+                size[row] + np.abs(np.where(np.isfinite(side[row]), side[row], 0.0))
+            )
             with np.errstate(invalid="ignore", over="ignore"):
                 limit = room / val
             above = usable & (positive if sense > 0 else ~positive)
             below = usable & (~positive if sense > 0 else positive)
             np.minimum.at(high, col[above], limit[above])
             np.maximum.at(low, col[below], limit[below])
+        with np.errstate(invalid="ignore"):
+            gap = low - high
+        if np.any(gap > 1e-6 * (1.0 + np.minimum(np.abs(low), np.abs(high)))):
+            # Contradictory rows: going on would diverge. Whether it is rounding is for an LP to say.
+            return np.array(lower, dtype=float), np.array(upper, dtype=float)
         moved = np.concatenate([_moved(old_low, low), _moved(old_high, high)])
         if not np.any(moved > 1e-3):
             break
-    crossed = low > high
-    if np.any(crossed):
-        close = crossed & (low - high <= 1e-9 * (1.0 + np.abs(low)))
-        low[close], high[close] = np.minimum(low, high)[close], np.maximum(low, high)[close]
-    return low, high
+    return np.minimum(low, high), np.maximum(low, high)
 
 
 def _moved(old: Array, new: Array) -> Array:

@@ -39,8 +39,11 @@ class ScipSession(RebuildingSession):
         built.hideOutput()
         built.setParam("randomization/randomseedshift", self._seed)
         products = bool(model.quadratic_rows or model.cost_products.values)
-        built.setParam("numerics/feastol", tolerances.MIP_FEASIBILITY if products else tolerances.PRIMAL_FEASIBILITY)
-        built.setParam("numerics/dualfeastol", tolerances.DUAL_FEASIBILITY)
+        built.setParam(
+            "numerics/feastol", tolerances.MIP_FEASIBILITY if products else tolerances.PRIMAL_FEASIBILITY
+        )
+        if not products:
+            built.setParam("numerics/dualfeastol", tolerances.DUAL_FEASIBILITY)
         x = [
             built.addVar(
                 f"x{j}",
@@ -53,7 +56,9 @@ class ScipSession(RebuildingSession):
         self._objective(built, x)
         for i in range(model.rows):
             span = slice(model.starts[i], model.starts[i + 1])
-            body = scip.quicksum(v * x[j] for j, v in zip(model.indices[span], model.values[span], strict=True))
+            body = scip.quicksum(
+                v * x[j] for j, v in zip(model.indices[span], model.values[span], strict=True)
+            )
             self._add_row(built, body, model.row_lower[i], model.row_upper[i])
         for row in model.quadratic_rows:
             body = scip.quicksum(v * x[j] for j, v in zip(row.columns, row.values, strict=True))
@@ -118,7 +123,9 @@ class ScipSession(RebuildingSession):
         if plain and (relax or not (any(self.model.integer) or logic)):
             return self._relaxation(time_limit)
         if relax:
-            raise SolverError("SCIP has no continuous relaxation of a model with products here; solve it without relax")
+            raise SolverError(
+                "SCIP has no continuous relaxation of a model with products here; solve it without relax"
+            )
         built, x = self._build()
         built.setParam("limits/gap", gap)
         if time_limit is not None:
@@ -130,7 +137,11 @@ class ScipSession(RebuildingSession):
             for variable, value in zip(x, np.asarray(start, dtype=float), strict=True):
                 built.setSolVal(solution, variable, float(value))
             built.addSol(solution)
-        built.optimize()
+        try:
+            built.optimize()
+        except Exception as error:
+            # PySCIPOpt raises bare Exceptions for SCIP's return codes.
+            raise SolverError(f"SCIP failed on {self.model.name!r}: {error}") from error
         out = self._read(built, x, cutoff, time.perf_counter() - began)
         built.freeProb()
         return out

@@ -91,7 +91,9 @@ class RebuildingSession:
         """Nothing to do: the model is read at each solve."""
 
 
-def safe_bound(model: LinearModel, row_duals: Array, cost: Array | None = None, *, maximise: bool | None = None) -> float:
+def safe_bound(
+    model: LinearModel, row_duals: Array, cost: Array | None = None, *, maximise: bool | None = None
+) -> float:
     """A bound on the LP relaxation that holds whatever the duals are (Neumaier & Shcherbina 2004).
 
     For min c.x: sum_i (y_i > 0 ? y_i rl_i : y_i ru_i) + sum_j (d_j > 0 ? d_j l_j : d_j u_j), d = c - A'y.

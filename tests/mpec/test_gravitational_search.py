@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import instances
 from mpec import gravitational_search as gsa
+from mpec.followers.answer import follow
 
 
 def test_gravity_falls_from_g0_by_e_to_minus_alpha():
@@ -139,3 +141,72 @@ def test_without_a_cap_the_projection_is_the_box():
     prices = np.array([[-1.0, 5.0, 1.0]])
     got = gsa.project_mean_caps(prices, np.array([0.0]), np.array([2.0]), np.array([np.inf]))
     assert got.tolist() == [[0.0, 2.0, 1.0]]
+
+
+# ---- on the game ---------------------------------------------------------------------------------
+class Known:
+    """Followers with a known answer: profit is the sum of prices, too much load above a price of ``limit``."""
+
+    def __init__(self, limit: float) -> None:
+        self.limit, self.seen = limit, []
+
+    def evaluate(self, prices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        self.seen.append(prices)
+        return prices.sum(axis=(1, 2)), np.maximum(prices - self.limit, 0.0).sum(axis=(1, 2))
+
+
+def test_the_closed_form_price_is_found_and_answered_exactly():
+    game = instances.load("closed-form-price")
+    result = gsa.best_response(game, runs=2, population=20, iterations=40, seed=1)
+    assert result.method == "heuristic"
+    assert result.status == "feasible"
+    assert result.point is not None
+    answer = follow(game, result.point.prices)
+    assert result.profit == answer.profit == result.lower_bound
+    records = result.options["runs"]
+    assert [len(record["best"]) for record in records] == [40, 40]
+    assert result.options["evaluations"] == 2 * 20 * 40
+    best = max(record["profit"] for record in records)
+    assert result.profit == pytest.approx(best, rel=1e-6)
+    assert [step.lower for step in result.bounds] == sorted(step.lower for step in result.bounds)
+
+
+def test_every_price_that_is_asked_for_keeps_box_and_mean_cap():
+    game = instances.load("ieee33-road16").select(periods=(1, 3))
+    answers = Known(limit=1e9)
+    gsa.best_response(game, runs=1, population=6, iterations=8, answers=answers)
+    low, high, cap = gsa.price_box(game)
+    assert np.isfinite(cap).all()
+    for prices in answers.seen:
+        assert (prices >= low[:, None]).all()
+        assert (prices <= high[:, None]).all()
+        assert (prices.mean(axis=2) <= cap * (1 + 1e-12)).all()
+    assert max(float((prices.mean(axis=2) - cap).max()) for prices in answers.seen) > -1e-9
+
+
+def test_prices_that_overload_a_station_never_win():
+    game = instances.load("closed-form-price")
+    low, high, _ = gsa.price_box(game)
+    limit = float(low[0] + 0.75 * (high[0] - low[0]))
+    result = gsa.best_response(game, runs=1, population=10, iterations=20, answers=Known(limit))
+    assert result.point is not None
+    assert low[0] <= result.point.prices[0, 0] <= limit
+    assert result.options["runs"][0]["profit"] == pytest.approx(limit, rel=0.05)
+
+
+def test_without_any_allowed_price_the_least_excess_is_said():
+    game = instances.load("closed-form-price")
+    result = gsa.best_response(game, runs=1, population=4, iterations=3, answers=Known(-1.0))
+    assert (result.status, result.point, result.profit) == ("no_point", None, None)
+    assert "least excess" in result.reason
+    assert result.options["runs"][0]["profit"] is None
+
+
+def test_a_time_limit_alone_fills_the_time_with_whole_iterations():
+    game = instances.load("closed-form-price")
+    result = gsa.best_response(game, runs=None, population=5, iterations=None, time_limit=0.3)
+    assert 0.2 < result.seconds < 3.0
+    assert 1 <= result.options["iterations"] <= 100
+    assert len(result.options["runs"]) >= 1
+    with pytest.raises(ValueError, match="needs a time limit"):
+        gsa.best_response(game, runs=None)

@@ -7,9 +7,9 @@ import pytest
 from factories import make_instance, random_instance, road, station, vehicle
 
 from formulations.congestion import RoadCost
-from formulations.routes import RouteSet, route_set
+from formulations.routes import Route, RouteSet, route_set
 from instances.errors import InstanceError
-from instances.model import DeclaredRoute, Instance
+from instances.model import DeclaredRoute, Instance, Road
 from mpec.followers.ties import load_extremes
 from mpec.followers.users import Users, UsersAnswer, users_equilibrium
 from mpec.followers.wardrop import equilibria
@@ -208,35 +208,65 @@ def test_unequal_prices_make_the_answer_unique() -> None:
     assert answer.unique
 
 
-def braess_with_long_stops(xi: float) -> Instance:
-    """Braess's network, kappa 1: link times 10x, 50+x, 50+x, 10+x, 10x (scaled), stations on the middle way."""
-    scale = 0.01
+def braess(xi: float, **options: object) -> Instance:
+    """Braess's network, costs 10x, 50 + x, 50 + x, 10 + x, 10x in units of 1/500 h, kappa 1."""
+    unit = 0.002
 
-    def link(a: str, b: str, fixed: float, slope: float) -> object:
-        free = max(fixed, 1e-6) * scale
+    def link(start: str, end: str, fixed: float, slope: float) -> Road:
+        fixed = fixed or 1e-9
         return road(
-            a, b, hours=free, kwh=1.0, capacity_veh_per_h=fixed / slope if fixed else 1e-6 / slope,
-            bpr_alpha=1.0, bpr_beta=1.0,
+            start, end, hours=fixed * unit, kwh=1.0, capacity_veh_per_h=fixed / slope, bpr_alpha=1.0,
+            bpr_beta=1.0,
         )  # fmt: skip
 
     return make_instance(
         roads=[link("1", "3", 0, 10), link("1", "4", 50, 1), link("3", "2", 50, 1), link("3", "4", 10, 1),
-               link("4", "2", 0, 10)],  # type: ignore[list-item]
+               link("4", "2", 0, 10)],
         pairs=[vehicle("1", "2", initial_kwh=45.0)],
-        stations=[station("s", "2")],
-        trips={("1", "2"): [6.0]},
+        stations=[station("slow", "4", pile_kw=50.0), station("quick", "2", pile_kw=1e9)],
         kappa_per_h=1.0,
         xi=xi,
+        **options,  # type: ignore[arg-type]
     )  # fmt: skip
 
 
 def test_braess_flows() -> None:
     """Without residual flow: 4, 2, 2, 2, 4 and cost 92."""
-    routes = route_set(braess_with_long_stops(0.0))
-    answer = users_equilibrium(routes, 0, np.array([0.2]), np.zeros(1))
-    np.testing.assert_allclose(answer.road_flow, [4.0, 2.0, 2.0, 2.0, 4.0], rtol=1e-6)
-    assert answer.cheapest[0] == pytest.approx(0.92, rel=1e-6)
+    routes = route_set(braess(0.0, trips={("1", "2"): [6.0]}))
+    answer = users_equilibrium(routes, 0, np.full(2, 0.2), np.zeros(1))
+    np.testing.assert_allclose(answer.road_flow, [4.0, 2.0, 2.0, 2.0, 4.0], rtol=1e-7)
+    assert answer.cheapest[0] == pytest.approx(0.002 * 92, rel=1e-7)
     assert answer.unique
+
+
+def test_several_equilibria_of_one_hour_are_met_and_not_called_unique() -> None:
+    """Braess with a stop of 1 h on the middle way and an equally dear bill on the outer ones, xi kappa/tau = 5/h.
+
+    More vehicles on the roads mean fewer on the middle way (the paradox), hence fewer vehicle-hours: demand
+    20 is met by the three Wmod 2.974, 7.108 and 9.807, all exact.
+    """
+    instance = braess(1.0, trips={("1", "2"): [20.0]}, tau_money=0.2)
+    ways = [(0, 2), (1, 4), (0, 3, 4)]
+    plans = [((1, 1.0),), ((1, 1.0),), ((0, 50.0),)]
+    routes = RouteSet(
+        instance, tuple(Route(0, w, p) for w, p in zip(ways, plans, strict=True)), False, True
+    )
+    prices = np.array([0.0, 1.0])
+    users = Users(routes)
+    found = users.candidates(0, prices, np.zeros(1), starts=12)
+    totals = sorted(float(w.sum()) for w in found)
+    assert totals == pytest.approx([2.974, 7.108, 9.807], abs=1e-3)
+    for flows in found:
+        answer = users.pack(flows, prices, users.gap(0, flows, prices, np.zeros(1)), False)
+        assert answer.gap <= 1e-12
+        assert_equilibrium(routes, 0, prices, np.zeros(1), answer)
+    for favour in (1.0, -1.0):
+        answer = users_equilibrium(routes, 0, prices, np.zeros(1), favour=favour * np.ones(3))
+        assert not answer.unique
+    most, least = (
+        users_equilibrium(routes, 0, prices, np.zeros(1), favour=f * np.ones(3)).modified[0] for f in (1, -1)
+    )
+    assert most > least + 1.0
 
 
 def test_an_unserved_pair_with_vehicles_is_refused() -> None:
@@ -247,15 +277,9 @@ def test_an_unserved_pair_with_vehicles_is_refused() -> None:
         trips={("a", "b"): [10.0], ("b", "a"): [10.0]},
         route_set=[DeclaredRoute("a", "b", ("a-b",), ())],
     )
-    routes = RouteSet(instance, route_set_of_first_pair(instance), complete=False, declared=True)
+    routes = RouteSet(instance, (Route(0, (0,), ()),), complete=False, declared=True)
     with pytest.raises(ValueError, match="b to a have no feasible route"):
         users_equilibrium(routes, 0, np.array([0.5]), np.zeros(2))
-
-
-def route_set_of_first_pair(instance: Instance) -> tuple:  # type: ignore[type-arg]
-    from formulations.routes import Route
-
-    return (Route(0, (0,), ()),)
 
 
 def test_the_gap_is_not_blind() -> None:

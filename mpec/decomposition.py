@@ -1,0 +1,374 @@
+"""A certified day by hours: cuts, multipliers, intervals, MILPs, polish, and again (design: a certified day).
+
+Each sweep: the day's LP gives multipliers and prices; exact answers to the prices give cuts and, polished,
+equilibria; the hours' bounds at the multipliers give the day's upper bound; the gap between both gives the
+cutoff with which intervals are tightened. What is written down after every sweep is a valid pair.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from formulations.routes import RouteSet, route_set
+from instances.model import Instance
+from mpec.bound_record import BoundLog
+from mpec.coupling import Multipliers, no_multipliers
+from mpec.day_relaxation import DayAnswer, relaxed_day
+from mpec.equilibrium import BoundStep
+from mpec.executors import Tasks
+from mpec.followers.users import Users
+from mpec.hour_dispatch import HourDispatch, hour_dispatch
+from mpec.hour_model import HourState
+from mpec.hour_solve import Cutoff, HourPoint, reference_at, tighten_hour
+from mpec.hour_tasks import Sharpened, cut, linear_bound, sharpen
+from mpec.intervals import first_intervals, incoming_at_start
+from mpec.master import Master, multiplier_scale
+from mpec.primal import Candidate, Primal
+from mpec.tolerances import BOUND_MARGIN
+
+Array = np.ndarray
+CHAIN = ("residual", "modified")
+ALL = ("residual", "modified", "cheapest", "road_flow", "slack", "price")
+
+
+@dataclass
+class Limits:
+    """When to stop: target gap, deadline (perf_counter) or None."""
+
+    gap: float
+    deadline: float | None
+
+    def left(self) -> float:
+        return np.inf if self.deadline is None else self.deadline - time.perf_counter()
+
+
+class HourInfeasible(Exception):
+    """An hour has no point even in its relaxation, without any cutoff: no allowed prices exist."""
+
+    def __init__(self, t: int) -> None:
+        super().__init__(f"period index {t} has no allowed prices")
+        self.t = t
+
+
+@dataclass
+class Decomposition:
+    """The whole state of a run; :meth:`run` goes on from wherever it stands."""
+
+    instance: Instance
+    limits: Limits
+    tasks: Tasks
+    solver: str = "highs"
+    seed: int = 0
+    say: Callable[[str], None] = print
+    save: Callable[[Decomposition], None] | None = None
+    accept: Callable[[Primal, Candidate], bool] | None = None
+    routes: RouteSet = field(init=False)
+    primal: Primal = field(init=False)
+    states: list[HourState] = field(default_factory=list)
+    dispatches: list[HourDispatch] = field(default_factory=list)
+    multipliers: Multipliers | None = None
+    best: Candidate | None = None
+    upper: float = np.inf
+    steps: list[BoundStep] = field(default_factory=list)
+    log: BoundLog = field(default_factory=BoundLog)
+    began: float = field(default_factory=time.perf_counter)
+    before: float = 0.0
+    sweep: int = 0
+    cutoff: Cutoff | None = None
+    starts: list[Array] = field(default_factory=list)
+    phases: dict[str, float] = field(default_factory=dict)
+    proven_optimal: bool = False
+    idle: int = 0
+
+    # ---- bookkeeping -------------------------------------------------------------------------
+    @property
+    def lower(self) -> float | None:
+        return None if self.best is None else self.best.profit
+
+    @property
+    def gap(self) -> float:
+        if self.lower is None or not np.isfinite(self.upper):
+            return np.inf
+        return (self.upper - self.lower) / max(abs(self.upper), 1.0)
+
+    def seconds(self) -> float:
+        return self.before + time.perf_counter() - self.began
+
+    def note(self, doing: str) -> None:
+        """A row of bounds.csv, a line of progress, and everything on disk."""
+        upper = float(self.upper) if np.isfinite(self.upper) else None
+        self.steps.append(BoundStep(len(self.steps) + 1, self.seconds(), self.lower, upper))
+        lower_text = "         none" if self.lower is None else f"{self.lower:13,.1f}"
+        upper_text = "         none" if upper is None else f"{upper:13,.1f}"
+        gap_text = "        " if not np.isfinite(self.gap) else f"{100 * self.gap:7.2f} %"
+        clock = f"{int(self.seconds() // 60)}:{int(self.seconds() % 60):02d}"
+        self.say(f"{self.sweep:5d}  {clock:>6}  {lower_text}  {upper_text}  {gap_text}   {doing}")
+        if self.save is not None:
+            self.save(self)
+
+    def _timed(self, phase: str, began: float) -> None:
+        self.phases[phase] = self.phases.get(phase, 0.0) + time.perf_counter() - began
+
+    def done(self) -> bool:
+        return self.gap <= self.limits.gap or self.limits.left() <= 0 or self.proven_optimal
+
+    # ---- the run -----------------------------------------------------------------------------
+    def run(self) -> None:
+        if not self.states:
+            self._prepare()
+        while not self.done():
+            self.sweep += 1
+            before = self.upper, self.lower
+            self._sweep()
+            moved = before[1] != self.lower or before[0] - self.upper > 1e-3 * self.limits.gap * abs(self.upper)
+            self.idle = 0 if moved else self.idle + 1
+            if self.idle >= 3:
+                self.say(f"       nothing has moved for {self.idle} sweeps: ending with the gap as it is")
+                break
+
+    def _prepare(self) -> None:
+        """Routes, intervals by propagation, the operator's programs, a first equilibrium."""
+        began = time.perf_counter()
+        self.routes = route_set(self.instance)
+        self.primal = Primal(self.routes)
+        low = high = incoming_at_start(self.instance)
+        for t in range(len(self.instance.periods)):
+            box = first_intervals(self.routes, t, low, high)
+            low, high = box.low["residual"], box.high["residual"]
+            self.states.append(HourState(t, box))
+        self.dispatches = self.tasks.map(
+            hour_dispatch,
+            [(self.instance, s.t, s.box.high["load"]) for s in self.states],
+        )
+        self.multipliers = no_multipliers(self.instance)
+        self._timed("prepare", began)
+        self._first_points()
+
+    def prepare_again(self, states: list[HourState]) -> None:
+        """What a checkpoint doesn't hold is made afresh; the states are taken over."""
+        self.routes = route_set(self.instance)
+        self.primal = Primal(self.routes)
+        low = high = incoming_at_start(self.instance)
+        loads = []
+        for t in range(len(self.instance.periods)):
+            box = first_intervals(self.routes, t, low, high)
+            low, high = box.low["residual"], box.high["residual"]
+            loads.append(box.high["load"])
+        self.dispatches = self.tasks.map(
+            hour_dispatch, [(self.instance, t, load) for t, load in enumerate(loads)]
+        )
+        self.states = states
+
+    def _first_points(self) -> None:
+        began = time.perf_counter()
+        stations = self.instance.stations
+        middle = np.array([[0.5 * (s.price_min + s.price_max)] * len(self.states) for s in stations])
+        for prices in [*self.starts, middle]:
+            answered = self.primal.answer(prices)
+            self._try(self.primal.improve(answered, answered.flows > 0, rounds=2, steps=10))
+        self._timed("polish", began)
+        self.note("value-function cuts")
+
+    def _try(self, candidate: Candidate) -> bool:
+        """Keep a candidate if it is better than the best and the judge's own checks let it pass."""
+        capacity = max(s.capacity_kw for s in self.instance.stations)
+        sound = candidate.excess <= 1e-7 * capacity and candidate.violation <= 5e-7
+        if not sound or (self.best is not None and candidate.profit <= self.best.profit):
+            return False
+        if self.accept is not None and not self.accept(self.primal, candidate):
+            return False
+        self.best = candidate
+        return True
+
+    def _sweep(self) -> None:
+        day = self._cuts(8 if self.sweep == 1 else 2)
+        if day is not None:
+            self._polish_points(day.points)
+        if self.done():
+            self.note("target reached")
+            return
+        self._linear_bounds(day)
+        self.note("tighten intervals")
+        if self.done():
+            return
+        self._tighten()
+        if self.limits.left() <= 0:
+            return
+        day = self._cuts(2)
+        self._linear_bounds(day)
+        self.note("hours' MILPs")
+        if self.done():
+            return
+        self._hours()
+        self.note("next sweep")
+
+    def _cuts(self, rounds: int) -> DayAnswer | None:
+        """The day's LP, exact answers to its prices, cuts; repeat. Leaves the LP's multipliers behind."""
+        began = time.perf_counter()
+        users = Users(self.routes)
+        day: DayAnswer | None = None
+        last = np.inf
+        for _ in range(rounds):
+            found = relaxed_day(self.routes, self.states, list(self.dispatches))
+            if found is None:
+                break
+            day, self.multipliers = found, found.multipliers
+            if last - day.bound < 1e-4 * abs(day.bound) or self.limits.left() <= 0:
+                break
+            last = day.bound
+            self.states = [
+                replace(s, references=[*s.references, reference_at(users, p)][-40:])
+                for s, p in zip(self.states, day.points, strict=True)
+            ]
+        self._timed("cuts", began)
+        return day
+
+    def _polish_points(self, points: list[HourPoint]) -> bool:
+        """An equilibrium near the points' prices, polished with the routes that they use."""
+        began = time.perf_counter()
+        prices = np.column_stack([p.price for p in points])
+        used = np.column_stack([p.route_flow for p in points]) > 1e-3
+        start = self.primal.answer(prices)
+        better = self._try(self.primal.improve(start, used))
+        if self.best is not None:
+            best = self.best
+            better |= self._try(self.primal.improve(best, used))
+        self._timed("polish", began)
+        return better
+
+    def _cutoffs(self, t: int) -> tuple[Cutoff, ...]:
+        return tuple(c for c in (self.log.cutoff(t),) if c is not None)
+
+    def _linear_bounds(self, day: DayAnswer | None) -> None:
+        """The hours' LP bounds at the day's multipliers: a bound on the day, and the cutoff it allows."""
+        began = time.perf_counter()
+        assert self.multipliers is not None
+        outcomes = self.tasks.map(
+            linear_bound,
+            [(self.routes, s, d, self.multipliers, self._cutoffs(s.t)) for s, d in zip(self.states, self.dispatches, strict=True)],
+        )
+        self._take([o.bound for o in outcomes], self.multipliers, True, self.states)
+        self._timed("linear bounds", began)
+
+    def _take(self, bounds: list[float], multipliers: Multipliers, relaxed: bool, states: list[HourState]) -> None:
+        """A bound on the day from bounds on the hours; then the cutoff that it and the best point allow."""
+        for t, bound in enumerate(bounds):
+            if bound == -np.inf:
+                if not self.log.has_cutoff:
+                    raise HourInfeasible(t)
+                # No day better than the best one exists: the cutoff cuts everything off.
+                self.upper, self.proven_optimal = float(self.lower or 0.0), True
+                return
+        total = float(np.sum(bounds)) + multipliers.constant(self.instance)
+        if not np.isfinite(total):
+            return
+        total += BOUND_MARGIN * (abs(multipliers.constant(self.instance)) + float(np.sum(np.abs(bounds))))
+        floor = -np.inf if self.lower is None or not self.log.has_cutoff else self.log.lower
+        self.log.add_bounds(multipliers, bounds, max(total, floor), relaxed, states)
+        self.upper = min(self.upper, max(total, floor))
+        if self.lower is not None:
+            # A hair below the judged profit, so that the best point itself is never cut off by rounding.
+            self.log.set_cutoff(multipliers, bounds, total, self.lower - 1e-7 * max(abs(self.lower), 1.0))
+
+    def _tighten(self) -> None:
+        """Interval LPs, with the cutoff: residuals hour after hour, then everything else side by side."""
+        began = time.perf_counter()
+        if self.instance.users.xi > 0:
+            for t in range(len(self.states)):
+                self._inherit(t)
+                self._tightened(t, *tighten_hour(self.routes, self.states[t], self.dispatches[t], CHAIN, self._cutoffs(t)))
+        results = self.tasks.map(
+            tighten_hour,
+            [(self.routes, s, d, ALL, self._cutoffs(s.t)) for s, d in zip(self.states, self.dispatches, strict=True)],
+        )
+        for t, result in enumerate(results):
+            self._tightened(t, *result)
+        for t in range(len(self.states)):
+            self._inherit(t)
+        self._timed("tighten", began)
+
+    def _tightened(self, t: int, state: HourState, _solves: int, infeasible: bool) -> None:
+        if infeasible:
+            if not self.log.has_cutoff:
+                raise HourInfeasible(t)
+            self.upper, self.proven_optimal = float(self.lower or 0.0), True
+            return
+        self.log.add_claims(t, self.states[t], state)
+        self.states[t] = state
+
+    def _inherit(self, t: int) -> None:
+        """incoming[t] lies in the previous hour's residual interval."""
+        if t == 0:
+            return
+        before, box = self.states[t - 1].box, self.states[t].box.copy()
+        for n in range(len(self.instance.pairs)):
+            box.meet("incoming", n, float(before.low["residual"][n]), float(before.high["residual"][n]))
+        self.log.add_inherit(t)
+        self.states[t] = replace(self.states[t], box=box)
+
+    def _hours(self) -> None:
+        """MILPs with refinement at the multipliers, a few master steps, polish from their points."""
+        assert self.multipliers is not None
+        master = Master(self.instance)
+        center, center_value = self.multipliers, np.inf
+        trial = center
+        for step in range(3):
+            outcomes = self._sharpened(trial, rounds=4 if step == 0 else 2)
+            bounds = [o.outcome.bound for o in outcomes]
+            self._take(bounds, trial, False, [o.proven for o in outcomes])
+            value = float(np.sum(bounds)) + trial.constant(self.instance)
+            master.add([o.outcome.point for o in outcomes if o.outcome.point is not None])
+            if value < center_value:
+                center, center_value = trial, value
+                master.radius = min(1.0, 1.5 * master.radius)
+            else:
+                master.radius *= 0.5
+            points = [o.outcome.point for o in outcomes]
+            if all(p is not None for p in points):
+                self._polish_points([p for p in points if p is not None])
+            self.note("master step" if step < 2 else "")
+            if self.done() or len(self.states) == 1:
+                break
+            trial, expected = master.propose(center, multiplier_scale(self.instance, center))
+            if center_value - expected < 0.1 * max(self.upper - (self.lower or self.upper), 0.0):
+                break
+        self.multipliers = center
+
+    def _sharpened(self, multipliers: Multipliers, rounds: int) -> list[Sharpened]:
+        began = time.perf_counter()
+        count = len(self.states)
+        room = self.limits.gap * max(abs(self.upper), 1.0)
+        enough = 0.25 * room / count
+        left = self.limits.left()
+        # Each worker gets its share of what is left, within reason.
+        share = left * self.tasks.workers / count * 0.6 if np.isfinite(left) else 60.0
+        seconds = float(np.clip(share, 2.0, 40.0))
+        outcomes: list[Sharpened] = self.tasks.map(
+            sharpen,
+            [
+                (self.routes, s, d, multipliers, self._cutoffs(s.t), enough, rounds, seconds, self.solver, self.seed)
+                for s, d in zip(self.states, self.dispatches, strict=True)
+            ],
+        )
+        self.states = [o.state for o in outcomes]
+        self._timed("hours", began)
+        return outcomes
+
+    def summary(self) -> dict[str, Any]:
+        return {"phases": {k: round(v, 2) for k, v in self.phases.items()}, "sweeps": self.sweep}
+
+    def cut_more(self, rounds: int) -> None:
+        """Value-function cuts hour by hour, side by side."""
+        assert self.multipliers is not None
+        self.states = self.tasks.map(
+            cut,
+            [
+                (self.routes, s, d, self.multipliers, self._cutoffs(s.t), rounds)
+                for s, d in zip(self.states, self.dispatches, strict=True)
+            ],
+        )

@@ -1,0 +1,148 @@
+"""The textbook form: the selected periods as one MILP, solved by one solver, polished and bounded."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from formulations.routes import RouteSet, route_set
+from instances.model import Instance
+from mpec.bound_record import state_to_json
+from mpec.certificate import versions
+from mpec.day_relaxation import DayModel, build_day
+from mpec.equilibrium import BoundStep, Equilibrium
+from mpec.hour_dispatch import HourDispatch, hour_dispatch
+from mpec.hour_model import HourState
+from mpec.hour_solve import certified_bound, read_point
+from mpec.intervals import first_intervals, incoming_at_start
+from mpec.model_files import write_model
+from mpec.options import SolveOptions
+from mpec.primal import Candidate, Primal
+from mpec.solvers import SolverMissing, open_session
+
+Array = np.ndarray
+SEGMENTS = 4
+"""Pieces per congested road and per O-D pair's cheapest cost: a uniform grid, as the literature has it."""
+
+
+def monolithic_states(routes: RouteSet, dispatches: list[HourDispatch]) -> list[HourState]:
+    """Propagated intervals, uniform partitions, every pair of the operator with its binary."""
+    low = high = incoming_at_start(routes.instance)
+    states = []
+    for t in range(len(routes.instance.periods)):
+        box = first_intervals(routes, t, low, high)
+        low, high = box.low["residual"], box.high["residual"]
+        parts = np.linspace(0.0, 1.0, SEGMENTS + 1)[1:-1]
+
+        def grid(quantity: str, box: Any = box, parts: Array = parts) -> dict[int, tuple[float, ...]]:
+            a, b = box.low[quantity], box.high[quantity]
+            return {int(i): tuple(a[i] + parts * (b[i] - a[i])) for i in np.flatnonzero(np.isfinite(b) & (b > a))}
+
+        cheapest = grid("cheapest") if routes.instance.users.xi > 0 else {}
+        state = HourState(t, box, grid("road_flow"), cheapest)
+        if dispatches:
+            prefix = f"h{routes.instance.periods[t].id}"
+            names = [
+                f"{prefix}.{program.scenario}.{name}"
+                for program in dispatches[t].scenarios
+                for i, name in enumerate(program.rows.names)
+                if not program.rows.equality[i] and not program.rows.given_only[i]
+            ]
+            state = replace(state, dispatch_pairs=frozenset(names))
+        states.append(state)
+    return states
+
+
+def monolithic_model(instance: Instance) -> tuple[RouteSet, list[HourState], list[HourDispatch], DayModel]:
+    """The single-level MILP of all selected periods."""
+    routes = route_set(instance)
+    plain = monolithic_states(routes, [])
+    dispatches = [hour_dispatch(instance, s.t, s.box.high["load"]) for s in plain]
+    states = monolithic_states(routes, dispatches)
+    return routes, states, dispatches, build_day(routes, states, list(dispatches), name=instance.name)
+
+
+def run_monolithic(
+    instance: Instance, options: SolveOptions, *, accept: Callable[[Primal, Candidate], bool]
+) -> Equilibrium:
+    """Solve the MILP within the time limit; its bound is the upper bound, its polished point the lower."""
+    began = time.perf_counter()
+    routes, states, _, day = monolithic_model(instance)
+    if options.export is not None:
+        write_model(day.model, options.export)
+    size = f"{day.model.rows} rows, {day.model.columns} columns, {sum(day.model.integer)} binaries"
+    options.say(f"one MILP: {size}; solving with {options.solver}")
+    solver = options.solver
+    left = None if options.time_limit is None else max(options.time_limit - (time.perf_counter() - began), 1.0)
+    try:
+        solved = open_session(day.model, solver, threads=options.workers).solve(gap=0.3 * options.gap, time_limit=left)
+    except SolverMissing as reason:
+        if solver == "highs":
+            raise
+        options.say(f"{solver} can't be used: {reason} Going on with HiGHS.")
+        solver = "highs"
+        solved = open_session(day.model, solver, threads=options.workers).solve(gap=0.3 * options.gap, time_limit=left)
+    bound = certified_bound(day.model, solved, False)
+    best = _best_point(routes, day, solved.x, accept)
+    point = None if best is None else best[0].point(best[1])
+    lower = None if point is None else point.profit
+    upper = float(bound) if np.isfinite(bound) else None
+    if upper is not None and lower is not None:
+        upper = max(upper, lower)
+    gap = np.inf if upper is None or lower is None else (upper - lower) / max(abs(upper), 1.0)
+    seconds = time.perf_counter() - began
+    infeasible = solved.status == "infeasible"
+    if point is not None:
+        status = "optimal" if gap <= options.gap else "feasible"
+    else:
+        status = "infeasible" if infeasible else "no_point"
+    record = {
+        "kind": "monolithic",
+        "upper_bound": upper,
+        "hours": [state_to_json(s) for s in states],
+        "infeasible": infeasible,
+    }
+    return Equilibrium(
+        instance=instance,
+        method="monolithic",
+        status=status,  # type: ignore[arg-type]
+        point=point,
+        lower_bound=lower,
+        upper_bound=upper,
+        seconds=seconds,
+        solver=solver,
+        seed=options.seed,
+        options={**options.record(), "model": size},
+        versions=versions(),
+        bounds=(BoundStep(1, seconds, lower, upper),),
+        bound_record=record,
+        reason="" if not infeasible else "the MILP is infeasible: no prices in the box are allowed",
+    )
+
+
+def _best_point(
+    routes: RouteSet, day: DayModel, x: Array | None, accept: Callable[[Primal, Candidate], bool]
+) -> tuple[Primal, Candidate] | None:
+    """The followers' answer to the MILP's prices (or to mid-box prices), polished; None if none is allowed."""
+    primal = Primal(routes)
+    stations = routes.instance.stations
+    middle = np.array([[0.5 * (s.price_min + s.price_max)] * len(day.blocks) for s in stations])
+    tries: list[tuple[Array, Array]] = []
+    if x is not None:
+        points = [read_point(block, x) for block in day.blocks]
+        used = np.column_stack([p.route_flow for p in points]) > 1e-3
+        tries.append((np.column_stack([p.price for p in points]), used))
+    tries.append((middle, np.zeros((len(routes.routes), len(day.blocks)), dtype=bool)))
+    best: Candidate | None = None
+    capacity = max(s.capacity_kw for s in stations)
+    for prices, used in tries:
+        start = primal.answer(prices)
+        for candidate in (start, primal.improve(start, used)):
+            sound = candidate.excess <= 1e-7 * capacity and candidate.violation <= 5e-7
+            if sound and (best is None or candidate.profit > best.profit) and accept(primal, candidate):
+                best = candidate
+    return None if best is None else (primal, best)
