@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -20,7 +21,7 @@ from mpec.network_files import read_network, read_trips
 from mpec.path_flows import OriginPaths, excess_cost, link_flow, newton, sweep
 from mpec.road_network import RoadNetwork, TripTable
 
-Array = np.ndarray
+Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Assignment:
 
 
 class PathSearch:
-    """Shortest paths from all origins; zones that may not be passed through are split into a start and an end."""
+    """Shortest paths from all origins; zones closed to through traffic are split into a start and an end."""
 
     def __init__(self, network: RoadNetwork, trips: TripTable) -> None:
         self.network = network
@@ -93,9 +94,7 @@ class PathSearch:
         return on
 
 
-def assign(
-    network: RoadNetwork, trips: TripTable, *, gap: float = 1e-12, rounds: int = 200
-) -> Assignment:
+def assign(network: RoadNetwork, trips: TripTable, *, gap: float = 1e-12, rounds: int = 200) -> Assignment:
     """The users' equilibrium to a relative gap; stops after ``rounds`` path searches at the latest.
 
     Raises ValueError when there is no way from an origin to a destination with trips.
@@ -107,21 +106,16 @@ def assign(
         return Assignment(network, trips, nothing, cost, np.zeros(0), 0.0, 0.0, 0.0, True, 0, 0, 0.0)
     search = PathSearch(network, trips)
     origins, flow = _first_paths(network, trips, search)
-    best = np.inf
-    done = 0
-    for done in range(1, rounds + 1):
+    searches = 0
+    while True:
         cost = network.cost(flow)
-        least, added = _new_paths(search, trips, origins, cost)
+        least = _new_paths(search, trips, origins, cost)
         total = float(flow @ cost)
-        relative = excess_cost(origins, cost, least) / total if total > 0.0 else 0.0
-        best = min(best, relative)
-        if relative <= gap:
+        relative = max(excess_cost(origins, cost, least), 0.0) / total if total > 0.0 else 0.0
+        searches += 1
+        if relative <= gap or searches >= rounds:
             break
-        flow = _level(network, origins, flow, added)
-    cost = network.cost(flow)
-    least, _ = _new_paths(search, trips, origins, cost)
-    total = float(flow @ cost)
-    relative = excess_cost(origins, cost, least) / total if total > 0.0 else 0.0
+        flow = _level(network, origins, flow)
     return Assignment(
         network=network,
         trips=trips,
@@ -130,15 +124,15 @@ def assign(
         od_cost=np.concatenate(least),
         potential=network.potential(flow),
         total_cost=total,
-        relative_gap=max(relative, 0.0),
+        relative_gap=relative,
         converged=relative <= gap,
-        iterations=done,
+        iterations=searches,
         paths=int(sum((p.flow > 0.0).sum() for p in origins)),
         seconds=time.perf_counter() - began,
     )
 
 
-def _level(network: RoadNetwork, origins: list[OriginPaths], flow: Array, added: int) -> Array:
+def _level(network: RoadNetwork, origins: list[OriginPaths], flow: Array) -> Array:
     """Sweeps, then Newton steps as long as they help; unused dear paths are forgotten."""
     for _ in range(3):
         flow = sweep(network, origins, flow)
@@ -180,12 +174,10 @@ def _first_paths(
     return origins, flow
 
 
-def _new_paths(
-    search: PathSearch, trips: TripTable, origins: list[OriginPaths], cost: Array
-) -> tuple[list[Array], int]:
+def _new_paths(search: PathSearch, trips: TripTable, origins: list[OriginPaths], cost: Array) -> list[Array]:
     """Least costs of every origin's O-D pairs; paths cheaper than the kept ones are added with flow 0."""
     distance, before, road = search.run(cost)
-    least, added = [], 0
+    least = []
     for i, (origin, paths) in enumerate(zip(search.origins, origins, strict=True)):
         ends = trips.destination[trips.origin == origin]
         shortest = distance[i, ends]
@@ -195,13 +187,10 @@ def _new_paths(
         if len(new):
             on = search.trace(before, road, np.full(len(new), i), ends[new])
             paths.add(new, on, np.zeros(len(new)))
-            added += len(new)
-    return least, added
+    return least
 
 
-def assign_files(
-    net: Path, trips: Path, *, gap: float = 1e-12, period: int | None = None
-) -> Assignment:
+def assign_files(net: Path, trips: Path, *, gap: float = 1e-12, period: int | None = None) -> Assignment:
     """`assign` on files: TNTP net and trips, or roads.csv and trips.csv; errors as in the readers."""
     network = read_network(net)
     return assign(network, read_trips(trips, network, period=period), gap=gap)

@@ -47,7 +47,8 @@ class FollowerEntry:
 
 @dataclass(frozen=True)
 class PriceLink:
-    """Column ``column`` is the price of row ``row`` of follower ``follower``: dV/d right-hand side (min form)."""
+    """Column ``column`` is the price of row ``row`` of follower ``follower``: dV/d right-hand side (min
+    form)."""
 
     column: int
     follower: int

@@ -1,4 +1,4 @@
-"""Solve a single-level model and check what comes out as a bilevel solution: claims are checked, not believed.
+"""Solve a single-level model and check what comes out: claims are checked, not believed.
 
 After the solver: *polish* fixes one side of every pair to zero and solves what is left (an LP, or a QP),
 so that binaries which were only nearly integral leave no trace. Then every follower is solved again at the
@@ -10,14 +10,14 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from mpec import tolerances
 from mpec.bilevel import FollowerEntry
 from mpec.diagnosis import why_infeasible
+from mpec.incumbent import good_point
 from mpec.linear_model import Array, LinearModel, Products
 from mpec.modes.big_m import BigM
 from mpec.optimiser import Optimiser
@@ -30,6 +30,13 @@ FEASIBLE = 1e-6
 
 OPTIMAL = 1e-6
 """Relative distance of a follower's objective from its optimum, and target gap of the leader's."""
+
+
+MOST_PAIRS = 60
+"""Pairs up to which a second search looks for a point that refutes the solver's bound."""
+
+SECOND_NODES = 150
+"""LPs spent on that."""
 
 
 @dataclass(frozen=True)
@@ -141,9 +148,18 @@ def solve_single_level(
     finally:
         session.close()
     if solved.status == "infeasible":
-        return _infeasible(single, name, began)
+        found = _second_opinion(single)
+        if found is None:
+            return _infeasible(single, name, began)
+        claim = replace(
+            solved, status="feasible", x=found, bound=-math.inf if single.base.maximise else math.inf
+        )
+        return judged(single, claim, name, time.perf_counter() - began)
     if solved.status == "unbounded":
-        reason = "the single-level relaxation is unbounded in the leader's direction: bound the leader's variables or objective"
+        reason = (
+            "the single-level relaxation is unbounded in the leader's direction: bound the"
+            " leader's variables or objective"
+        )
         return BilevelSolution(
             "refused",
             "REFUSED",
@@ -176,7 +192,9 @@ def _infeasible(single: SingleLevel, solver: str, began: float) -> BilevelSoluti
         return BilevelSolution(
             "refused",
             "REFUSED",
-            reason="infeasible under asserted bounds, which proves nothing: remove assert_bounds or enlarge them",
+            reason=(
+                "infeasible under asserted bounds, which proves nothing: remove assert_bounds or enlarge them"
+            ),
             solver=solver,
             mode=single.mode,
             seconds=time.perf_counter() - began,
@@ -194,13 +212,19 @@ def _infeasible(single: SingleLevel, solver: str, began: float) -> BilevelSoluti
 def judged(single: SingleLevel, solved: Solved, solver: str, seconds: float) -> BilevelSolution:
     """The polished point of a solve with all checks and the verdict."""
     assert solved.x is not None
-    x, checks = _best(single, [polish(single, solved.x, solver), solved.x[: single.base.columns]])
+    points = [polish(single, solved.x, solver), solved.x[: single.base.columns]]
+    found = _second_opinion(single)
+    x, checks = _best(single, points if found is None else [*points, found])
     objective = single.base.objective(x)
     bound = solved.bound if math.isfinite(solved.bound) else None
+    refuted = False
+    if solved.status == "feasible" and not math.isfinite(solved.bound):
+        refuted = solved.bound == (-math.inf if single.base.maximise else math.inf)
     if bound is not None:
-        # A point that was checked is a value the bound can't be worse than; a bound beyond it is only rounding or false.
+        # A checked point is a value that the bound can't be worse than.
         beyond = (objective - bound) if single.base.maximise else (bound - objective)
-        checks = (*checks, Check("bound not beaten by the point", beyond / max(1.0, abs(objective)), OPTIMAL))
+        refuted = beyond > OPTIMAL * max(1.0, abs(objective))
+        bound = None if refuted else bound
     proven = not single.assumed
     close = bound is not None and abs(bound - objective) <= OPTIMAL * max(1.0, abs(objective))
     passed = all(c.passed for c in checks)
@@ -216,15 +240,25 @@ def judged(single: SingleLevel, solved: Solved, solver: str, seconds: float) -> 
         x,
         checks,
         _used(single, x),
-        _reason(single, checks, proven, close),
+        _reason(single, checks, proven, close, refuted),
         solver,
         single.mode,
         seconds,
     )
 
 
+def _second_opinion(single: SingleLevel) -> Array | None:
+    """A point found without the solver's MILP or any big-M, for small linear models: solvers' bounds were
+    seen to be false, and a better point shows it."""
+    base = single.base
+    if len(single.pairs) > MOST_PAIRS or base.cost_products.values or base.quadratic_rows:
+        return None
+    return good_point(base, single.pairs, most_nodes=SECOND_NODES).x
+
+
 def _best(single: SingleLevel, points: list[Array]) -> tuple[Array, tuple[Check, ...]]:
-    """The first point that passes its checks, unless a later one passes and is clearly better; else the first."""
+    """The first point that passes its checks, unless a later one passes and is clearly better; else the
+    first."""
     sign = -1.0 if single.base.maximise else 1.0
     checked = [(x, evaluate(single, x)) for x in points]
     passing = [(x, checks) for x, checks in checked if all(c.passed for c in checks)]
@@ -238,18 +272,25 @@ def _best(single: SingleLevel, points: list[Array]) -> tuple[Array, tuple[Check,
     return best
 
 
-def _reason(single: SingleLevel, checks: tuple[Check, ...], proven: bool, close: bool) -> str:
+def _reason(single: SingleLevel, checks: tuple[Check, ...], proven: bool, close: bool, refuted: bool) -> str:
     failed = [f"{c.name}: {c.value:.3g} > {c.tolerance:.3g}" for c in checks if not c.passed]
     parts = ["; ".join(failed)] if failed else []
     if not proven:
         parts.append("a big-M is ASSUMED, so the optimum is not proven")
-    if not close:
+    if refuted and not proven:
+        parts.append("this checked point is beyond the bound: the asserted bounds are too small")
+    elif refuted:
+        parts.append(
+            "the solver's bound is FALSE: this checked point is beyond it; use another solver or mode"
+        )
+    elif not close:
         parts.append("the bound is not met")
     leaking = single.written.leaking
     if leaking:
         worst = max(leaking, key=lambda m: m.leak)
         parts.append(
-            f"{len(leaking)} big-Ms reach the leak limit (largest {worst.value:.6g} on {worst.name}): the bound may be loose"
+            f"{len(leaking)} big-Ms reach the leak limit (largest {worst.value:.6g} on {worst.name}):"
+            " the bound may be loose"
         )
     return "; ".join(parts)
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from formulations.routes import RouteSet
 from mpec.coupling import Multipliers
+from mpec.electricity_cuts import BillCut
 from mpec.hour_dispatch import HourDispatch
 from mpec.hour_model import HourState
 from mpec.hour_solve import Cutoff
@@ -117,6 +118,7 @@ def partition_to_json(state: HourState) -> dict[str, Any]:
         "road_points": {str(a): list(p) for a, p in state.road_points.items()},
         "cheapest_points": {str(n): list(p) for n, p in state.cheapest_points.items()},
         "dispatch_pairs": sorted(state.dispatch_pairs),
+        "exact_dispatch": state.exact_dispatch,
     }
 
 
@@ -145,6 +147,10 @@ def state_to_json(state: HourState) -> dict[str, Any]:
         "usable": [bool(u) for u in state.box.usable],
         "references": [reference_to_json(r) for r in state.references],
         "tangents": {str(a): list(p) for a, p in state.tangents.items()},
+        "bill_loads": [c.load.tolist() for c in state.bill_cuts],
+        "bill_levels": [c.level for c in state.bill_cuts],
+        "bill_slopes": [c.slope.tolist() for c in state.bill_cuts],
+        "idle_cost": state.idle_cost,
         **partition_to_json(state),
     }
 
@@ -166,6 +172,14 @@ def state_from_json(data: dict[str, Any]) -> HourState:
         [reference_from_json(r, len(data["usable"])) for r in data["references"]],
         {int(a): tuple(p) for a, p in data["tangents"].items()},
         frozenset(data["dispatch_pairs"]),
+        bool(data["exact_dispatch"]),
+        tuple(
+            BillCut(np.array(load), float(level), np.array(slope))
+            for load, level, slope in zip(
+                data["bill_loads"], data["bill_levels"], data["bill_slopes"], strict=True
+            )
+        ),
+        float(data["idle_cost"]),
     )
 
 
@@ -183,6 +197,7 @@ def record_of(
         "steps": log.steps,
         "best": log.best,
         "references": [[reference_to_json(r) for r in s.references] for s in states],
+        "bill_loads": [[c.load.tolist() for c in s.bill_cuts] for s in states],
         "tangents": [{str(a): list(p) for a, p in s.tangents.items()} for s in states],
         "route_count": len(routes.routes),
         "big_m": [m for s, d in zip(states, dispatches, strict=True) for m in _ms(routes, s, d)],

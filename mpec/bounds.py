@@ -1,4 +1,4 @@
-"""Derived bounds on the two sides of a follower's pairs, for given quantities p in a box. Nothing is invented.
+"""Derived bounds on both sides of a follower's pairs, for given quantities p in a box; none is invented.
 
 For  V(p) = min f(x, p)  s.t.  A x + F p >= b  with optimal multipliers mu >= 0:
 
@@ -193,7 +193,8 @@ def feasible_points(
 def _slack_range(
     rows: Inequalities, given_low: Array, given_high: Array, point: AffinePoint
 ) -> tuple[Array, Array]:
-    """Least and largest slack of every row at xbar(p) over the box; rounding noise of cancelled terms is zeroed."""
+    """Least and largest slack of every row at xbar(p) over the box; rounding noise of cancelled terms is
+    zeroed."""
     on_x = rows.matrix @ point.on_given
     on_p = on_x + rows.given_matrix.toarray()
     size = abs(rows.matrix) @ np.abs(point.on_given) + np.abs(rows.given_matrix.toarray())

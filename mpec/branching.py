@@ -24,10 +24,10 @@ from mpec.solvers.polytope import Polytope
 if TYPE_CHECKING:
     from mpec.derivation import Derivation
 
-MOST_NODES = 400
+MOST_NODES = 80
 """Parts looked at for one side."""
 
-MOST_ALL = 4_000
+MOST_ALL = 600
 """Parts looked at for one model."""
 
 Which = Literal["slack", "multiplier"]
@@ -62,11 +62,12 @@ class Branching:
                 if math.isinf(sides.value[i]):
                     self.basic = False
                     value, parts = self._bound(i, "multiplier" if which == "multiplier" else "slack")
-                    if value is not None:
-                        kind = "basic multipliers, " if self.basic else ""
-                        sides.improve(
-                            i, value, f"{kind}branching on pairs ({parts} parts){self.d.cutoff_note}"
-                        )
+                    if value is None:
+                        # One side without a bound is enough for a refusal: the others are not worth their LPs.
+                        sides.source[i] = f"not bounded by branching either ({parts} parts)"
+                        return
+                    kind = "basic multipliers, " if self.basic else ""
+                    sides.improve(i, value, f"{kind}branching on pairs ({parts} parts){self.d.cutoff_note}")
 
     def _bound(self, target: int, which: Which) -> tuple[float | None, int]:
         """(upper bound of the side over all parts or None, parts looked at)."""
@@ -96,11 +97,6 @@ class Branching:
         """A finite bound on this part, or its children; no children: it is unbounded for good."""
         place = self._restricted(part)
         try:
-            if place.empty:
-                if place.surely_empty():
-                    return 0.0
-                place.close()
-                place = place.widened()
             side = self.d.pairs[target].slack if which == "slack" else self.d.pairs[target].multiplier
             cost = np.zeros(len(place.lower))
             np.add.at(cost, side.columns, side.values)
@@ -118,7 +114,8 @@ class Branching:
             place.close()
 
     def _restricted(self, part: _Part) -> Polytope:
-        """The relaxation on the part; sides that are one column become column bounds, which sharpens products."""
+        """The relaxation on the part; sides that are one column become column bounds, which sharpens
+        products."""
         low, high = np.full(self.d.width, -math.inf), np.full(self.d.width, math.inf)
         rows: list[Linear] = []
         for indices, which in ((part.active, "slack"), (part.inactive, "multiplier")):
@@ -148,7 +145,6 @@ class Branching:
             place.lower,
             place.upper,
         )
-        closed.empty = place.empty
         return closed
 
     def _ray(self, place: Polytope, cost: Array) -> Array:
@@ -190,7 +186,8 @@ class Branching:
             # The ray keeps every pair; if a point of the part does, too, the side is unbounded for good.
             i = self._violated(place, known)
             return [] if i < 0 else self._split(part, i)
-        # Every growing multiplier's row is active and the rows are dependent: a basic vector has a zero among them.
+        # Every growing multiplier's row is active and the rows are dependent: a basic vector has a zero
+        # among them.
         self.basic = True
         return [_Part(part.active, part.inactive | {i}) for i in growing]
 

@@ -222,6 +222,12 @@ def _add_file_commands(add: Callable[[str, str], argparse.ArgumentParser]) -> No
         help="default big_m",
     )
     _solver_option(bilevel)
+    bilevel.add_argument(
+        "--time-limit", type=_number(0, strict=True), metavar="SECONDS", help="default: none"
+    )
+    bilevel.add_argument(
+        "--export", type=Path, metavar="FILE", help="write the single-level MILP (.mps or .lp)"
+    )
     _output_options(bilevel, folder=False)
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import io
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
@@ -20,6 +19,7 @@ from mpec.equilibrium import Equilibrium
 from mpec.judging import judge
 from mpec.options import SolveOptions
 from mpec.storage import write_file
+from mpec.wording import money
 
 _CROSSED = 1e-9
 """Relative amount by which a judged profit must exceed a bound before the bound counts as refuted."""
@@ -176,10 +176,6 @@ def table_csv(rows: Iterable[Row]) -> str:
 
 def table_text(rows: Iterable[Row], currency: str) -> str:
     """The table as it is printed: aligned columns, money with two digits."""
-
-    def money(value: float | None) -> str:
-        return "none" if value is None or not math.isfinite(value) else f"{value:,.2f}".replace(",", " ")
-
     header = ["", f"profit, {currency}", "upper bound", "gap", "optimistic", "pessimistic >="]
     header += ["found", "verdict", "s"]
     lines = [header]

@@ -15,7 +15,7 @@ import numpy as np
 Array = np.ndarray
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Bound:
     """An upper bound on a nonnegative quantity, with its derivation.
 
@@ -31,7 +31,7 @@ class Bound:
             raise ValueError(f"a bound can't be NaN (source: {self.source})")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Linear:
     """values . x[columns] + constant over the columns of a LinearModel."""
 
@@ -48,7 +48,7 @@ def column(index: int) -> Linear:
     return Linear(np.array([index]), np.array([1.0]))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Pair:
     """0 <= slack _|_ multiplier >= 0, both linear over the model's columns."""
 
@@ -57,6 +57,10 @@ class Pair:
     multiplier: Linear
     slack_bound: Bound | None = None
     multiplier_bound: Bound | None = None
+
+    def bounded(self, slack_bound: Bound | None, multiplier_bound: Bound | None) -> Pair:
+        """The same pair with these bounds."""
+        return Pair(self.name, self.slack, self.multiplier, slack_bound, multiplier_bound)
 
 
 class UnboundedPair(ValueError):
@@ -67,7 +71,8 @@ class UnboundedPair(ValueError):
         reason = f" ({why})" if why else ""
         super().__init__(
             f"{pair}: no finite bound can be derived for its {side}{reason}.\n"
-            "  Give finite bounds to the leader's and the follower's variables in this row, state a Slater point,"
+            "  Give finite bounds to the leader's and the follower's variables in this row, state a"
+            " Slater point,"
             " use mode sos1 or indicator with solver scip or gurobi, or assert a value"
             " (assert_bounds=...): it is then marked ASSUMED and the result can't be CERTIFIED."
         )

@@ -171,7 +171,8 @@ def multipliers_from_duals(instance: Instance, rows: CouplingRows, duals: Array)
 
 
 def feasible_tariff(instance: Instance, tariff: Array) -> Array:
-    """The nearest-in-spirit tariff in the box with its mean at most the cap: clip, then shrink to the floor."""
+    """The nearest-in-spirit tariff in the box with its mean at most the cap: clip, then shrink to the
+    floor."""
     low, high, mean = regulated_limits(instance)
     out = np.clip(tariff, low, high)
     for m in range(len(out)):

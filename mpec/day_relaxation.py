@@ -13,7 +13,8 @@ from mpec.hour_dispatch import HourDispatch
 from mpec.hour_model import HourBlock, HourBuilder, HourState
 from mpec.hour_solve import HourPoint, read_point, set_objective
 from mpec.linear_model import LinearModel
-from mpec.solvers import open_session, safe_bound
+from mpec.solvers import safe_bound
+from mpec.solvers.highs import HighsSession
 
 Array = np.ndarray
 
@@ -51,12 +52,22 @@ def build_day(
 
 
 def relaxed_day(
-    routes: RouteSet, states: list[HourState], dispatches: list[HourDispatch | None]
+    routes: RouteSet,
+    states: list[HourState],
+    dispatches: list[HourDispatch | None],
+    basis: dict[str, int] | None = None,
 ) -> DayAnswer | None:
-    """The LP relaxation of the day; None when the solver finds it infeasible or gives no duals."""
+    """The LP relaxation of the day; None when the solver finds it infeasible or gives no duals.
+
+    ``basis`` is a memory: the last day's basis to begin from, replaced by this one's.
+    """
     day = build_day(routes, states, dispatches)
-    session = open_session(day.model)
+    session = HighsSession(day.model)
+    session.start_from(basis or {})
     solved = session.solve(relax=True, time_limit=300.0)
+    if basis is not None and solved.row_duals is not None:
+        basis.clear()
+        basis.update(session.basis_by_name())
     if solved.x is None or solved.row_duals is None:
         return None
     multipliers = multipliers_from_duals(routes.instance, day.rows, solved.row_duals)

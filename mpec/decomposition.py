@@ -20,13 +20,14 @@ from mpec.bound_record import BoundLog
 from mpec.coupling import Multipliers, no_multipliers
 from mpec.day_relaxation import DayAnswer, relaxed_day
 from mpec.equilibrium import BoundStep
+from mpec.electricity_cuts import bill_cut, idle_cost
 from mpec.executors import Tasks
 from mpec.followers.users import Users
 from mpec.hour_dispatch import HourDispatch, hour_dispatch
 from mpec.hour_model import HourState
-from mpec.hour_solve import Cutoff, HourPoint, reference_at, tighten_hour
-from mpec.hour_tasks import Sharpened, cut, linear_bound, sharpen
-from mpec.intervals import first_intervals, incoming_at_start
+from mpec.hour_solve import Cutoff, HourPoint, cut_hour, tighten_hour, with_cuts
+from mpec.hour_tasks import Sharpened, cut, first_load, linear_bound, sharpen
+from mpec.intervals import first_intervals, incoming_at_start, propagated
 from mpec.master import Master, multiplier_scale
 from mpec.primal import Candidate, Primal
 from mpec.tolerances import BOUND_MARGIN
@@ -84,6 +85,8 @@ class Decomposition:
     phases: dict[str, float] = field(default_factory=dict)
     proven_optimal: bool = False
     idle: int = 0
+    errors: Array = field(init=False)
+    basis: dict[str, int] = field(default_factory=dict)
 
     # ---- bookkeeping -------------------------------------------------------------------------
     @property
@@ -119,6 +122,8 @@ class Decomposition:
 
     # ---- the run -----------------------------------------------------------------------------
     def run(self) -> None:
+        """Until the target, the deadline, or a standstill."""
+        self.errors = np.full(len(self.instance.periods), 100.0)
         if not self.states:
             self._prepare()
         while not self.done():
@@ -141,10 +146,7 @@ class Decomposition:
             box = first_intervals(self.routes, t, low, high)
             low, high = box.low["residual"], box.high["residual"]
             self.states.append(HourState(t, box))
-        self.dispatches = self.tasks.map(
-            hour_dispatch,
-            [(self.instance, s.t, s.box.high["load"]) for s in self.states],
-        )
+        self._electricity()
         self.multipliers = no_multipliers(self.instance)
         self._timed("prepare", began)
         self._first_points()
@@ -153,16 +155,23 @@ class Decomposition:
         """What a checkpoint doesn't hold is made afresh; the states are taken over."""
         self.routes = route_set(self.instance)
         self.primal = Primal(self.routes)
-        low = high = incoming_at_start(self.instance)
-        loads = []
-        for t in range(len(self.instance.periods)):
-            box = first_intervals(self.routes, t, low, high)
-            low, high = box.low["residual"], box.high["residual"]
-            loads.append(box.high["load"])
-        self.dispatches = self.tasks.map(
-            hour_dispatch, [(self.instance, t, load) for t, load in enumerate(loads)]
-        )
         self.states = states
+        exact = [s.t for s in states if s.exact_dispatch]
+        self._electricity(keep_cuts=True)
+        for t in exact:
+            self.dispatches[t] = hour_dispatch(self.instance, t, first_load(self.instance))
+
+    def _electricity(self, *, keep_cuts: bool = False) -> None:
+        """The operator's share of every hour: tariffs, or tangents of its cost at no, half and full load."""
+        self.dispatches = [hour_dispatch(self.instance, s.t, s.box.high["load"], False) for s in self.states]
+        if self.instance.tariff_mode != "dlmp":
+            return
+        solver = self.primal.follower.dispatch
+        for t, state in enumerate(self.states):
+            cuts = state.bill_cuts
+            if not keep_cuts:
+                cuts = tuple(bill_cut(solver, t, share * state.box.high["load"]) for share in (0.0, 0.5, 1.0))
+            self.states[t] = replace(state, bill_cuts=cuts, idle_cost=idle_cost(solver, t))
 
     def _first_points(self) -> None:
         began = time.perf_counter()
@@ -185,7 +194,21 @@ class Decomposition:
         self.best = candidate
         return True
 
+    def _chain(self) -> None:
+        """Residual intervals hour after hour before anything else: an hour's width is the next one's
+        input."""
+        began = time.perf_counter()
+        assert self.multipliers is not None
+        for t in range(len(self.states)):
+            self._inherit(t)
+            state, _ = cut_hour(self.routes, self.states[t], self.dispatches[t], self.multipliers, rounds=3)
+            self.states[t] = state
+            self._tightened(t, *tighten_hour(self.routes, state, self.dispatches[t], CHAIN, (), 0.0))
+        self._timed("chain", began)
+
     def _sweep(self) -> None:
+        if self.sweep == 1 and self.instance.users.xi > 0:
+            self._chain()
         day = self._cuts(8 if self.sweep == 1 else 2)
         if day is not None:
             self._polish_points(day.points)
@@ -214,16 +237,16 @@ class Decomposition:
         day: DayAnswer | None = None
         last = np.inf
         for _ in range(rounds):
-            found = relaxed_day(self.routes, self.states, list(self.dispatches))
+            found = relaxed_day(self.routes, self.states, list(self.dispatches), self.basis)
             if found is None:
                 break
             day, self.multipliers = found, found.multipliers
             if last - day.bound < 1e-4 * abs(day.bound) or self.limits.left() <= 0:
                 break
             last = day.bound
+            solver = self.primal.follower.dispatch if self.instance.tariff_mode == "dlmp" else None
             self.states = [
-                replace(s, references=[*s.references, reference_at(users, p)][-40:])
-                for s, p in zip(self.states, day.points, strict=True)
+                with_cuts(users, solver, s, p) for s, p in zip(self.states, day.points, strict=True)
             ]
         self._timed("cuts", began)
         return day
@@ -235,6 +258,8 @@ class Decomposition:
         used = np.column_stack([p.route_flow for p in points]) > 1e-3
         start = self.primal.answer(prices)
         better = self._try(self.primal.improve(start, used))
+        own = self.primal.relaxed(prices, np.column_stack([p.route_flow for p in points]))
+        better |= self._try(self.primal.improve(own, used))
         if self.best is not None:
             best = self.best
             better |= self._try(self.primal.improve(best, used))
@@ -281,16 +306,21 @@ class Decomposition:
         if self.instance.users.xi > 0:
             for t in range(len(self.states)):
                 self._inherit(t)
-                self._tightened(t, *tighten_hour(self.routes, self.states[t], self.dispatches[t], CHAIN, self._cutoffs(t)))
+                self._tightened(t, *tighten_hour(self.routes, self.states[t], self.dispatches[t], CHAIN, self._cutoffs(t), 0.0))
         results = self.tasks.map(
             tighten_hour,
-            [(self.routes, s, d, ALL, self._cutoffs(s.t)) for s, d in zip(self.states, self.dispatches, strict=True)],
+            [(self.routes, s, d, ALL, self._cutoffs(s.t), self._least_money()) for s, d in zip(self.states, self.dispatches, strict=True)],
         )
         for t, result in enumerate(results):
             self._tightened(t, *result)
         for t in range(len(self.states)):
             self._inherit(t)
         self._timed("tighten", began)
+
+    def _least_money(self) -> float:
+        """An interval whose relaxation can't err by this much (money per hour) isn't worth an LP."""
+        room = self.limits.gap * max(abs(self.upper), 1.0)
+        return 0.02 * room / len(self.states) if np.isfinite(room) else 0.0
 
     def _tightened(self, t: int, state: HourState, _solves: int, infeasible: bool) -> None:
         if infeasible:
@@ -309,7 +339,7 @@ class Decomposition:
         for n in range(len(self.instance.pairs)):
             box.meet("incoming", n, float(before.low["residual"][n]), float(before.high["residual"][n]))
         self.log.add_inherit(t)
-        self.states[t] = replace(self.states[t], box=box)
+        self.states[t] = propagated(self.routes, replace(self.states[t], box=box))
 
     def _hours(self) -> None:
         """MILPs with refinement at the multipliers, a few master steps, polish from their points."""
@@ -351,11 +381,16 @@ class Decomposition:
         outcomes: list[Sharpened] = self.tasks.map(
             sharpen,
             [
-                (self.routes, s, d, multipliers, self._cutoffs(s.t), enough, rounds, seconds, self.solver, self.seed)
+                (
+                    self.routes, s, d, multipliers, self._cutoffs(s.t), enough, rounds, seconds, self.solver,
+                    self.seed, float(self.errors[s.t]),
+                )  # fmt: skip
                 for s, d in zip(self.states, self.dispatches, strict=True)
             ],
         )
         self.states = [o.state for o in outcomes]
+        self.errors = np.array([o.error for o in outcomes])
+        self.dispatches = [o.dispatch for o in outcomes]
         self._timed("hours", began)
         return outcomes
 

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import scipy.sparse as sp
@@ -20,7 +21,7 @@ import scipy.sparse as sp
 from mpec.branching import Branching
 from mpec.complementarity import Bound, Linear, Pair
 from mpec.elimination import eliminate_equalities
-from mpec.incumbent import good_point
+from mpec.incumbent import Found, good_point
 from mpec.kkt import Kkt
 from mpec.lifting import Lifting
 from mpec.linear_model import LinearModel
@@ -94,10 +95,12 @@ class _Sides:
 
     @classmethod
     def of(cls, parts: Sequence[Linear], width: int) -> _Sides:
-        row = [np.full(len(p.columns), i) for i, p in enumerate(parts)]
-        where = (np.concatenate(row), np.concatenate([p.columns for p in parts])) if parts else ([], [])
-        values = np.concatenate([p.values for p in parts]) if parts else []
-        matrix = sp.csr_matrix((values, where), shape=(len(parts), width))
+        matrix = sp.csr_matrix((0, width))
+        if parts:
+            starts = np.concatenate([[0], np.cumsum([len(p.columns) for p in parts])])
+            columns = np.concatenate([p.columns for p in parts])
+            values = np.concatenate([p.values for p in parts])
+            matrix = sp.csr_matrix((values, columns, starts), shape=(len(parts), width))
         constant = np.array([p.constant for p in parts])
         return cls(matrix, constant, np.full(len(parts), math.inf), [""] * len(parts))
 
@@ -117,8 +120,7 @@ class Derivation:
     ) -> None:
         self.model = model
         self.pairs = list(pairs)
-        reduced = [reduce_follower(kkt, rows) for kkt, rows in zip(kkts, priced, strict=True)]
-        self.followers = [f for f in reduced if f is not None]
+        self.kkts, self.priced = list(kkts), list(priced)
         self.width = model.columns
         self.matrix = model.matrix()
         self.row_lower, self.row_upper = np.array(model.row_lower), np.array(model.row_upper)
@@ -130,15 +132,38 @@ class Derivation:
             for i, p in enumerate(self.pairs)
             if len(p.multiplier.columns) == 1
         }
-        duals = {int(c) for kkt in kkts for c in kkt.multiplier if c >= 0}
-        held = {int(c) for f in self.followers for c in f.multiplier[f.priced]}
-        self.used_columns = {j for j in range(self.width) if j not in duals or j in held}
-        self.opposite = _opposites(self.pairs, self.slack)
+        duals = {int(c) for kkt in kkts for c in kkt.multiplier[kkt.multiplier >= 0].tolist()}
+        self.duals = duals
         self.slater: list[tuple[Array, float]] = []
         self.cutoff: tuple[Array, float] | None = None
         self.cutoff_note = ""
+        self.known: Found | None = None
         self.lps = 0
         self.infeasible = False
+
+    @cached_property
+    def followers(self) -> list[ReducedFollower]:
+        reduced = [reduce_follower(kkt, rows) for kkt, rows in zip(self.kkts, self.priced, strict=True)]
+        return [f for f in reduced if f is not None]
+
+    @cached_property
+    def used_columns(self) -> set[int]:
+        """Columns whose value matters: all but multipliers that the leader doesn't use."""
+        held = {int(c) for f in self.followers for c in f.multiplier[f.priced]}
+        return {j for j in range(self.width) if j not in self.duals or j in held}
+
+    @cached_property
+    def opposite(self) -> Array:
+        return _opposites(self.pairs, self.slack)
+
+    def intervals(self) -> list[Pair]:
+        """The pairs with the bounds that single rows give, without any LP."""
+        lower, upper = propagate(self.matrix, self.row_lower, self.row_upper, self.lower, self.upper)
+        for sides in (self.slack, self.multiplier):
+            most = _most(sides.rows, lower, upper) + sides.constant
+            sides.value = np.maximum(most, 0.0)
+            sides.source = ["single rows (interval propagation)"] * len(most)
+        return [self._bounded(i) for i in range(len(self.pairs))]
 
     def run(self) -> list[Pair]:
         """The pairs with their bounds (None where nothing finite could be derived)."""
@@ -157,6 +182,8 @@ class Derivation:
             self._cut_off()
         if not self.infeasible and not self.complete:
             Branching(self).run()
+        if not self.infeasible and not self.complete:
+            self._at_optimum()
         return [self._bounded(i) for i in range(len(self.pairs))]
 
     @property
@@ -172,13 +199,12 @@ class Derivation:
     def _bounded(self, i: int) -> Pair:
         if self.infeasible:
             none = Bound(0.0, "no feasible point exists: the relaxation is empty")
-            return replace(self.pairs[i], slack_bound=none, multiplier_bound=none)
-        return replace(
-            self.pairs[i], slack_bound=self.slack.bound(i), multiplier_bound=self.multiplier.bound(i)
-        )
+            return self.pairs[i].bounded(none, none)
+        return self.pairs[i].bounded(self.slack.bound(i), self.multiplier.bound(i))
 
     def _fixed_rows(self) -> None:
-        """Rows that equality rows fix: an optimal multiplier 0 exists, which suits unless the leader uses it."""
+        """Rows that equality rows fix: an optimal multiplier 0 exists, which suits unless the leader uses
+        it."""
         for f in self.followers:
             for i in np.flatnonzero(f.rows.given_only & ~f.priced):
                 at = self.position.get(int(f.multiplier[i]))
@@ -287,9 +313,8 @@ class Derivation:
 
     def _cut_off(self) -> None:
         """With a bilevel-feasible point of value v, only points at least as good need to be bounded."""
-        if self.model.cost_products.values:
-            return
-        x = good_point(self.model, self.pairs)
+        self.known = good_point(self.model, self.pairs)
+        x = self.known.x
         if x is None:
             return
         sign = -1.0 if self.model.maximise else 1.0
@@ -308,6 +333,32 @@ class Derivation:
         if self.infeasible:
             # The known point itself is feasible: an empty relaxation can only be rounding.
             self.infeasible, self.cutoff = False, None
+
+
+    def _at_optimum(self) -> None:
+        """Bounds that hold at a point proven optimal by branching without any M: a model that contains it
+        has the same optimum. Not for pairs of followers whose duals the leader uses."""
+        if self.known is None or self.known.x is None or not self.known.optimal:
+            return
+        used = {
+            self.position[int(c)]
+            for kkt, rows in zip(self.kkts, self.priced, strict=True)
+            if rows
+            for c in kkt.multiplier
+            if int(c) in self.position
+        }
+        source = f"at the optimum, which {self.known.nodes} LPs of complementarity branching prove without any M"
+        for i, pair in enumerate(self.pairs):
+            for sides, part in ((self.slack, pair.slack), (self.multiplier, pair.multiplier)):
+                if math.isinf(sides.value[i]) and i not in used:
+                    sides.improve(i, 2.0 * max(part.at(self.known.x), 0.0) + 1.0, source)
+
+
+def _most(rows: sp.csr_matrix, lower: Array, upper: Array) -> Array:
+    """Largest value of each row over the box."""
+    coo = rows.tocoo()
+    terms = coo.data * np.where(coo.data > 0, upper[coo.col], lower[coo.col])
+    return np.bincount(coo.row, terms, minlength=rows.shape[0])
 
 
 def _opposites(pairs: Sequence[Pair], slack: _Sides) -> Array:

@@ -11,13 +11,17 @@ from mpec.solvers import open_session
 
 
 def why_infeasible(single: SingleLevel) -> str:
-    """The first of these that holds: a contradiction in all rows, an unbounded follower, a coupling conflict."""
+    """The first of these that holds: a contradiction in all rows, an unbounded follower, a coupling
+    conflict."""
     joint = _high_point(single)
     if _status(joint) == "infeasible":
         return "no point satisfies the leader's and the followers' constraints together"
     for kkt in single.followers:
         if _status(_dual(single, kkt)) == "infeasible":
-            return f"{kkt.rows.optimiser.name} is unbounded wherever it is feasible (its stationarity has no solution): bound its variables"
+            return (
+                f"{kkt.rows.optimiser.name} is unbounded wherever it is feasible (its stationarity"
+                " has no solution): bound its variables"
+            )
     return "no optimal answer of the followers satisfies the leader's constraints"
 
 

@@ -196,7 +196,7 @@ def _reduce(
     column_of = np.concatenate([np.full(len(rest), -1), bounded]).astype(int)
     names = [o.rows[i] for i in rest] + [o.columns[j] for j in bounded]
     live = _nontrivial(o, names, reduced_matrix, reduced_given, low, high)
-    objective = _substitute_objective(o, origin, on_kept, on_given)
+    cost, given_cost, constant, quadratic, cross, square = _substitute_objective(o, origin, on_kept, on_given)
     reduced = replace(
         o,
         columns=tuple(o.columns[j] for j in kept),
@@ -207,7 +207,12 @@ def _reduce(
         row_upper=high[live],
         lower=o.lower[kept],
         upper=o.upper[kept],
-        **objective,
+        cost=cost,
+        given_cost=given_cost,
+        constant=constant,
+        quadratic=quadratic,
+        cross=cross,
+        given_quadratic=square,
     )
     return reduced, Recovery(
         o, reduced, kept, gone, fixed, rows, row_of[live], column_of[live], origin, on_kept, on_given
@@ -232,13 +237,17 @@ def _nontrivial(
     for i in np.flatnonzero(empty):
         if low[i] > 1e-9 * size[i] or high[i] < -1e-9 * size[i]:
             raise InfeasibleFollower(
-                f"{o.name}: row {names[i]} reads {low[i]:.6g} <= 0 <= {high[i]:.6g} once the equality rows are used"
+                f"{o.name}: row {names[i]} reads {low[i]:.6g} <= 0 <= {high[i]:.6g} once the equality"
+                " rows are used"
                 " to eliminate variables; its equality rows contradict each other"
             )
     return np.flatnonzero(~empty)
 
 
-def _substitute_objective(o: Optimiser, origin: Array, on_kept: Array, on_given: Array) -> dict[str, object]:
+Objective = tuple[Array, Array, float, "sp.csr_matrix | None", "sp.csr_matrix | None", "sp.csr_matrix | None"]
+
+
+def _substitute_objective(o: Optimiser, origin: Array, on_kept: Array, on_given: Array) -> Objective:
     """c, g, constant, Q, G, R after x = x0 + Z x_N + Y p."""
     q = None if o.quadratic is None else o.quadratic.toarray()
     g = None if o.cross is None else o.cross.toarray()
@@ -256,11 +265,11 @@ def _substitute_objective(o: Optimiser, origin: Array, on_kept: Array, on_given:
         quadratic = sp.csr_matrix(on_kept.T @ q @ on_kept)
         cross = cross + on_kept.T @ q @ on_given
         square = square + on_given.T @ q @ on_given
-    return {
-        "cost": np.asarray(on_kept.T @ c),
-        "given_cost": np.asarray(given_cost),
-        "constant": constant,
-        "quadratic": quadratic if quadratic is not None and quadratic.nnz else None,
-        "cross": sp.csr_matrix(cross) if np.any(cross) else None,
-        "given_quadratic": sp.csr_matrix(square) if np.any(square) else None,
-    }
+    return (
+        np.asarray(on_kept.T @ c),
+        np.asarray(given_cost),
+        constant,
+        quadratic if quadratic is not None and quadratic.nnz else None,
+        sp.csr_matrix(cross) if np.any(cross) else None,
+        sp.csr_matrix(square) if np.any(square) else None,
+    )

@@ -52,6 +52,21 @@ class Pieces:
         return Expression(constant=float(values[0])).add_all(self.steps, slopes)
 
 
+NARROW = 1e-6
+"""Intervals below this (relative to 1 or their size) are not cut: pieces that small are rounding, and solvers
+were seen to call such models infeasible."""
+
+
+def breakpoints(low: float, high: float, inner: Sequence[float]) -> list[float]:
+    """low, the inner points that are clear of the ends and of each other, high."""
+    least = max(NARROW * max(1.0, abs(low), abs(high)), 1e-4 * (high - low))
+    points = [low]
+    for p in sorted(inner):
+        if points[-1] + least <= p <= high - least:
+            points.append(p)
+    return [*points, high]
+
+
 def convex_from_below(
     model: LinearModel, name: str, column: int, value: int, points: Array, f: Function, slope: Function
 ) -> None:
@@ -78,6 +93,12 @@ def product(
     """McCormick's four rows for value = first * second on first in [a, b], second in [c, d]."""
     a, b, c, d = box
     x, y = first, second
+    room = (b - a) * (d - c)
+    if room <= 1e-12 * max(1.0, abs(b * d), abs(a * c)):
+        # (x - a) (y - c) is nothing: one row with that little room instead of four that are nearly parallel.
+        room = max(room, 0.0) + 1e-15 * (abs(a * c) + abs(b * d))
+        model.add_row(f"{name}.narrow", [value, y, x], [1.0, -a, -c], -a * c - room, -a * c + room)
+        return
     model.add_row(f"{name}.low_low", [value, y, x], [1.0, -a, -c], lower=-a * c)
     model.add_row(f"{name}.high_high", [value, y, x], [1.0, -b, -d], lower=-b * d)
     model.add_row(f"{name}.high_low", [value, y, x], [1.0, -b, -c], upper=-b * c)

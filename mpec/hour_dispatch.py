@@ -52,8 +52,10 @@ class HourDispatch:
     scenarios: tuple[ScenarioProgram, ...] = ()
 
 
-def hour_dispatch(instance: Instance, t: int, load_high: Array) -> HourDispatch:
+def hour_dispatch(instance: Instance, t: int, load_high: Array, exact: bool = True) -> HourDispatch:
     """Compile period ``t``'s electricity for loads in [0, load_high], (M,) kW.
+
+    Without ``exact`` the operator's programs are left out: tangents of its cost hold the bill then.
 
     Raises UnboundedPair (when rows are written) if a multiplier has no derived bound.
     """
@@ -61,7 +63,7 @@ def hour_dispatch(instance: Instance, t: int, load_high: Array) -> HourDispatch:
         period = instance.periods[t].id
         prices = [instance.tariff[s.id, period].price_per_kwh for s in instance.stations]
         return HourDispatch(t, instance.period_h, np.array(prices, dtype=float))
-    if instance.tariff_mode == "regulated":
+    if instance.tariff_mode == "regulated" or not exact:
         return HourDispatch(t, instance.period_h, None)
     programs = tuple(_scenario(instance, t, s, load_high) for s in range(len(instance.scenarios)))
     return HourDispatch(t, instance.period_h, None, programs)
@@ -90,9 +92,10 @@ def _scaled(
     dropped: int,
     ceiling_kw: float,
 ) -> ScenarioProgram:
-    """Rows in p.u. have tiny slacks and huge multipliers: stretch them by a power of ten, exactly reversible."""
+    """Rows in p.u. have tiny slacks and huge multipliers: stretch them by a power of ten, exactly
+    reversible."""
     widest = np.array([b.value if b is not None and np.isfinite(b.value) else 1.0 for b in slacks])
-    factor = np.where(widest < 10.0, 10.0 ** np.round(np.log10(1e3 / np.maximum(widest, 1e-6))), 1.0)
+    factor = np.where(widest < 10.0, 10.0 ** np.round(np.log10(1e3 / np.maximum(widest, 1e-3))), 1.0)
     factor[~rows.origin_is_row] = 1.0
     stretch = sp.diags(factor)
     scaled = replace(
@@ -136,8 +139,9 @@ class DispatchRows:
 def add_dispatch(
     model: LinearModel, data: HourDispatch, load: Array, prefix: str, active: frozenset[str] = frozenset()
 ) -> DispatchRows:
-    """Add the hour's electricity; only the pairs named in ``active`` get binaries.
+    """Add the hour's electricity; only the pairs named in ``active`` get binaries, if both sides have a bound.
 
+    A multiplier has none where its row can't have slack: no import, say, while nothing at all is drawn.
     Leaving pairs out is a relaxation (the bill can only come out lower), so the bound stays valid;
     :func:`worst_pairs` tells which ones a relaxed point abuses.
     """
@@ -157,7 +161,7 @@ def add_dispatch(
             multiplier_bounds=program.multiplier_bounds,
         )
         _cap_columns(model, kkt.primal, program.ceiling_kw)
-        chosen = [pair for pair in kkt.pairs if pair.name in active]
+        chosen = [pair for pair in kkt.pairs if pair.name in active and _bounded(pair)]
         report += big_m.write(model, chosen).report
         pairs += kkt.pairs
         optimiser = rows.optimiser
@@ -165,6 +169,11 @@ def add_dispatch(
         held = kkt.multiplier >= 0
         bill.add_all(kkt.multiplier[held], -rows.right[held])
     return DispatchRows(bill, tuple(pairs), tuple(report))
+
+
+def _bounded(pair: Pair) -> bool:
+    """Whether both sides have a finite derived bound, so that big-M rows can be written."""
+    return all(b is not None and np.isfinite(b.value) for b in (pair.slack_bound, pair.multiplier_bound))
 
 
 def _cap_columns(model: LinearModel, columns: Array, ceiling: float) -> None:
@@ -177,7 +186,10 @@ def _cap_columns(model: LinearModel, columns: Array, ceiling: float) -> None:
 
 
 def worst_pairs(rows: DispatchRows, x: Array, active: frozenset[str], most: int, least: float) -> list[str]:
-    """Names of the pairs without binaries whose slack * multiplier is largest at x (money), above ``least``."""
-    products = [(pair.slack.at(x) * pair.multiplier.at(x), pair.name) for pair in rows.pairs]
+    """Names of the pairs without binaries whose slack * multiplier is largest at x (money), above
+    ``least``."""
+    products = [
+        (pair.slack.at(x) * pair.multiplier.at(x), pair.name) for pair in rows.pairs if _bounded(pair)
+    ]
     open_pairs = sorted(((v, name) for v, name in products if v > least and name not in active), reverse=True)
     return [name for _, name in open_pairs[:most]]

@@ -18,7 +18,8 @@ import numpy as np
 from formulations.congestion import RoadCost
 from formulations.routes import RouteSet
 from instances.model import Instance
-from mpec.envelopes import Pieces, convex_from_above, convex_from_below, piecewise_product, product
+from mpec.electricity_cuts import BillCut
+from mpec.envelopes import Pieces, breakpoints, convex_from_above, convex_from_below, piecewise_product, product
 from mpec.expression import Expression, add_row
 from mpec.hour_dispatch import DispatchRows, HourDispatch, add_dispatch
 from mpec.intervals import Intervals, longest_stay
@@ -40,6 +41,9 @@ class HourState:
     references: list[Reference] = field(default_factory=list)
     tangents: dict[int, tuple[float, ...]] = field(default_factory=dict)
     dispatch_pairs: frozenset[str] = frozenset()
+    exact_dispatch: bool = False
+    bill_cuts: tuple[BillCut, ...] = ()
+    idle_cost: float = 0.0
 
 
 @dataclass
@@ -108,12 +112,30 @@ class HourBuilder:
         self._leader_products()
         for i, reference in enumerate(self.state.references):
             add_value_cut(self, reference, i)
-        if self.dispatch_data is not None:
-            self.block.dispatch = add_dispatch(
-                self.model, self.dispatch_data, self.block.load, self.prefix, self.state.dispatch_pairs
-            )
-            self.block.electricity.plus(self.block.dispatch.bill)
+        self._electricity_rows()
         return self.block
+
+    def _electricity_rows(self) -> None:
+        """The bill: a constant tariff; or tangents of the operator's cost, and its KKT conditions if asked for."""
+        data, instance, load = self.dispatch_data, self.instance, self.block.load
+        if data is None:
+            return
+        if instance.tariff_mode != "dlmp":
+            self.block.dispatch = add_dispatch(self.model, data, load, self.prefix, frozenset())
+            self.block.electricity.plus(self.block.dispatch.bill)
+            return
+        most = float(instance.feeder.voll_per_kwh * instance.period_h * self.box.high["load"].sum()) + 1.0
+        bill = self.model.add_variable(self._name("electricity_bill"), -most, most)
+        self.block.electricity.add(bill)
+        for i, cut in enumerate(self.state.bill_cuts):
+            row = Expression(constant=self.state.idle_cost - cut.level).add(bill).add_all(load, -cut.slope)
+            add_row(self.model, self._name("electricity_cut", i), row, lower=0.0)
+        if self.state.exact_dispatch:
+            self.block.dispatch = add_dispatch(
+                self.model, data, load, self.prefix, self.state.dispatch_pairs
+            )
+            exact = self.block.dispatch.bill.copy().add(bill, -1.0)
+            add_row(self.model, self._name("electricity_exact"), exact, 0.0, 0.0)
 
     def _name(self, text: str, identifier: object = "") -> str:
         return f"{self.prefix}.{text}[{identifier}]" if identifier != "" else f"{self.prefix}.{text}"
@@ -214,8 +236,7 @@ class HourBuilder:
         block, model = self.block, self.model
         for a in self.varying:
             low, high = float(self.box.low["road_flow"][a]), float(self.box.high["road_flow"][a])
-            inner = [p for p in self.state.road_points.get(int(a), ()) if low < p < high]
-            ends = np.unique([low, *inner, high])
+            ends = np.array(breakpoints(low, high, self.state.road_points.get(int(a), ())))
             pieces = Pieces(model, self._name("x", self.instance.roads[a].id), int(block.road_flow[a]), ends)
             extra = [p for p in self.state.tangents.get(int(a), ()) if low < p < high]
             middle = 0.5 * (ends[:-1] + ends[1:])
@@ -297,10 +318,9 @@ class HourBuilder:
         block, box, dt = self.block, self.box, self.instance.period_h
         for n in self.pairs:
             low, high = float(box.low["cheapest"][n]), float(box.high["cheapest"][n])
-            inner = [p for p in self.state.cheapest_points.get(n, ()) if low < p < high]
             second = float(box.low["modified"][n]), float(box.high["modified"][n])
             columns = int(block.bill[n]), int(block.cheapest[n]), int(block.modified[n])
-            points = [low, *inner, high]
+            points = breakpoints(low, high, self.state.cheapest_points.get(n, ()))
             piecewise_product(self.model, self._name("bill", n), *columns, points, second)
             block.revenue.add(block.bill[n], dt)
             block.revenue.add(block.hours[n], -dt * self.instance.users.kappa_per_h)

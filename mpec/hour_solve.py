@@ -6,12 +6,17 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from formulations.congestion import RoadCost
 from formulations.routes import RouteSet
 from mpec.coupling import Multipliers
 from mpec.expression import Expression, add_row
 from mpec.hour_dispatch import HourDispatch
 from mpec.hour_model import HourBlock, HourBuilder, HourState
+from mpec.intervals import Intervals
 from mpec.linear_model import LinearModel
+from instances.model import Instance
+from mpec.electricity_cuts import bill_cut
+from mpec.followers.dispatch import DispatchSolver
 from mpec.followers.users import Users
 from mpec.solvers import open_session
 from mpec.solvers.session import Solved, safe_bound
@@ -46,6 +51,7 @@ class HourPoint:
     road_time: Array
     road_hours: Array
     route_flow: Array
+    electricity: float
 
 
 @dataclass(frozen=True)
@@ -99,6 +105,7 @@ def read_point(block: HourBlock, x: Array) -> HourPoint:
         take(block.road_time),
         take(block.road_hours),
         np.where(block.route_flow >= 0, x[block.route_flow], 0.0),
+        block.electricity.value(x),
     )
 
 
@@ -136,7 +143,9 @@ def certified_bound(model: LinearModel, solved: Solved, relax: bool) -> float:
 
 def plain(state: HourState) -> HourState:
     """The state without partitions and binaries of pairs: what interval LPs are proven on."""
-    return replace(state, road_points={}, cheapest_points={}, dispatch_pairs=frozenset())
+    return replace(
+        state, road_points={}, cheapest_points={}, dispatch_pairs=frozenset(), exact_dispatch=False
+    )
 
 
 class FrozenRelaxation:
@@ -191,13 +200,13 @@ def tighten_hour(
     dispatch: HourDispatch | None,
     quantities: tuple[str, ...],
     cutoffs: tuple[Cutoff, ...] = (),
-    *,
-    least_width: float = 1e-4,
+    least_money: float = 0.0,
 ) -> tuple[HourState, int, bool]:
     """Bounds by LPs over the hour's relaxation. Returns the new state, LPs solved, and infeasibility.
 
-    A quantity whose interval is already reached by some LP's point on one side needs no LP there.
-    ``slack`` is only bounded from above, and from below to drop routes that are always too dear.
+    A quantity whose interval is already reached by some LP's point on one side needs no LP there, nor
+    does one whose relaxation can't err by ``least_money``. ``slack`` is only bounded from above, and
+    from below to drop routes that are always too dear.
     """
     model, block = build_hour(routes, plain(state), dispatch, cutoffs)
     frozen = FrozenRelaxation(model)
@@ -210,18 +219,19 @@ def tighten_hour(
     seen: list[Array] = []
     for quantity in quantities:
         if quantity == "slack":
-            _tighten_slacks(frozen, block, box)
+            _tighten_slacks(frozen, block, box, seen)
             continue
+        worth = _stakes(routes, box, quantity)
         for index in np.flatnonzero(columns[quantity] >= 0):
             column = int(columns[quantity][index])
             low, high = float(box.low[quantity][index]), float(box.high[quantity][index])
             width = high - low
-            if width <= least_width * max(abs(high), abs(low), 1e-3):
+            if width <= 1e-4 * max(abs(high), abs(low), 1e-3) or worth[index] < least_money:
                 continue
             values = [x[column] for x in seen]
             for maximise in (True, False):
                 edge = high if maximise else low
-                if values and abs((max(values) if maximise else min(values)) - edge) <= 0.02 * width:
+                if values and abs((max(values) if maximise else min(values)) - edge) <= 0.03 * width:
                     continue
                 value, x = frozen.extreme(Expression().add(column), maximise=maximise)
                 if frozen.infeasible:
@@ -235,20 +245,45 @@ def tighten_hour(
     return replace(state, box=box), frozen.solves, frozen.infeasible
 
 
-def _tighten_slacks(frozen: FrozenRelaxation, block: HourBlock, box: object) -> None:
-    from mpec.intervals import Intervals
+def _stakes(routes: RouteSet, box: Intervals, quantity: str) -> Array:
+    """How wrong a relaxation over each interval can be, money per hour (inf where that isn't known).
 
-    assert isinstance(box, Intervals)
+    Roads: kappa x times the largest distance of chord and curve; cheapest cost: a quarter of the box's area.
+    """
+    if quantity == "road_flow":
+        instance = routes.instance
+        low, high = box.low["road_flow"], box.high["road_flow"]
+        cost = RoadCost.of(instance)
+        middle = 0.5 * (low + high)
+        chord = 0.5 * (cost.time(low) + cost.time(high)) - cost.time(middle)
+        return np.asarray(instance.users.kappa_per_h * high * chord)
+    if quantity == "cheapest":
+        return np.asarray(0.25 * box.width("cheapest") * box.width("modified"))
+    return np.full(len(box.low[quantity]), np.inf)
+
+
+def _tighten_slacks(frozen: FrozenRelaxation, block: HourBlock, box: Intervals, seen: list[Array]) -> None:
+    """Ms of the routes, and routes that are dearer than the cheapest in every point of the relaxation."""
+    few = 2 * EPSILON * float(np.max(box.high["cheapest"], initial=0.0))
     for k, expression in block.slack.items():
         if block.chosen[k] < 0:
             continue
-        low, _ = frozen.extreme(expression, maximise=False)
-        n_high = float(np.max(box.high["cheapest"]))
-        if low > 2 * EPSILON * n_high:
-            box.usable[k] = False
-            box.high["route_flow"][k] = 0.0
+        values = [expression.value(x) for x in seen]
+        if not values or min(values) > few:
+            low, x = frozen.extreme(expression, maximise=False)
+            if frozen.infeasible:
+                return
+            if x is not None:
+                seen.append(x)
+            if low > few:
+                box.usable[k] = False
+                box.high["route_flow"][k] = 0.0
+                continue
+        if values and max(values) > 0.8 * float(box.high["slack"][k]):
             continue
-        high, _ = frozen.extreme(expression, maximise=True)
+        high, x = frozen.extreme(expression, maximise=True)
+        if x is not None:
+            seen.append(x)
         box.high["slack"][k] = min(float(box.high["slack"][k]), max(high, 0.0) * (1 + BOUND_MARGIN) + BOUND_MARGIN)
 
 
@@ -268,6 +303,7 @@ def cut_hour(
     and the LP bounds on the way.
     """
     users = Users(routes)
+    solver = solver_of(routes.instance)
     bounds: list[float] = []
     for _ in range(rounds):
         outcome = bound_hour(routes, state, dispatch, multipliers, cutoffs, relax=True)
@@ -276,8 +312,26 @@ def cut_hour(
             break
         if len(bounds) > 2 and bounds[-3] - bounds[-1] < 2 * enough * max(abs(bounds[-1]), 1.0):
             break
-        state = replace(state, references=[*state.references, reference_at(users, outcome.point)])
+        state = with_cuts(users, solver, state, outcome.point)
     return state, bounds
+
+
+def solver_of(instance: Instance) -> DispatchSolver | None:
+    """The operator's solver where its price matters."""
+    return DispatchSolver(instance) if instance.tariff_mode == "dlmp" else None
+
+
+MOST_CUTS = 40
+
+
+def with_cuts(users: Users, solver: DispatchSolver | None, state: HourState, point: HourPoint) -> HourState:
+    """The state with a value-function cut at the point's prices and a tangent of V at its loads."""
+    bill = state.bill_cuts
+    if solver is not None:
+        # The truth's loads at these prices are where the next relaxation will look.
+        bill = (*bill, bill_cut(solver, state.t, np.nan_to_num(point.load)))
+    references = [*state.references, reference_at(users, point)]
+    return replace(state, references=references[-MOST_CUTS:], bill_cuts=bill[-MOST_CUTS:])
 
 
 def reference_at(users: Users, point: HourPoint) -> Reference:

@@ -8,9 +8,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from formulations.routes import RouteSet
+from instances.model import Instance
 from mpec.coupling import Multipliers
+from mpec.electricity_cuts import true_bill
 from mpec.followers.users import Users
-from mpec.hour_dispatch import HourDispatch, worst_pairs
+from mpec.hour_dispatch import HourDispatch, hour_dispatch, worst_pairs
 from mpec.hour_model import HourState
 from mpec.hour_solve import (
     Cutoff,
@@ -20,16 +22,15 @@ from mpec.hour_solve import (
     certified_bound,
     cut_hour,
     read_point,
-    reference_at,
     set_objective,
+    solver_of,
+    with_cuts,
 )
 from mpec.refinement import refine
 from mpec.solvers import open_session
+from mpec.tolerances import EPSILON
 
 Array = np.ndarray
-
-MOST_REFERENCES = 40
-"""Value-function cuts kept per hour: older ones that a point doesn't touch go first."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,13 @@ class Sharpened:
     outcome: HourBound
     rounds: int
     seconds: float
+    error: float
+    dispatch: HourDispatch
+
+
+def first_load(instance: Instance) -> Array:
+    """The stations' limits: loads for which the operator's programs are compiled, whatever the hour."""
+    return np.array([s.capacity_kw * (1 + EPSILON) for s in instance.stations])
 
 
 def linear_bound(
@@ -71,17 +79,19 @@ def sharpen(
     seconds: float,
     solver: str,
     seed: int,
+    last_error: float,
 ) -> Sharpened:
     """MILP, refine where its point is wrong, cut at its prices, and again, until the hour is good enough.
 
-    ``enough`` (money): rounds end when the relaxed point's error, the MILP's own gap and the last gain
-    are all below it. Returns the smallest bound met; all are valid.
+    ``enough`` (money): rounds end when the relaxed point's error and the MILP's own gap are below it.
+    Early MILPs are solved only as well as their relaxation deserves: to a share of the last point's
+    error. Returns the smallest bound met; all are valid.
     """
     began = time.perf_counter()
-    users = Users(routes)
+    users, operator = Users(routes), solver_of(routes.instance)
     best: HourBound | None = None
     best_state = state
-    done = 0
+    done, aim = 0, max(enough, 3e-3 * max(last_error, 1.0))
     for done in range(1, rounds + 1):
         left = seconds - (time.perf_counter() - began)
         if done > 1 and left < 0.15 * seconds:
@@ -89,8 +99,8 @@ def sharpen(
         model, block = build_hour(routes, state, dispatch, cutoffs)
         set_objective(model, multipliers.lagrangian(block, routes.instance))
         session = open_session(model, solver, seed=seed)
-        gap = max(0.3 * enough / max(abs(best.bound) if best else 1e3, 1.0), 1e-6)
-        solved = session.solve(gap=gap, time_limit=max(0.6 * left, 1.0))
+        size_of = max(abs(best.bound) if best else 1e3, 1.0)
+        solved = session.solve(gap=max(aim / size_of, 1e-7), time_limit=max(0.6 * left, 1.0))
         session.close()
         bound = certified_bound(model, solved, False)
         point = None if solved.x is None else read_point(block, solved.x)
@@ -106,13 +116,23 @@ def sharpen(
         if block.dispatch is not None:
             pairs = worst_pairs(block.dispatch, solved.x, state.dispatch_pairs, 12, 1e-3 * max(enough, 1e-3))
             refined = replace(refined, dispatch_pairs=state.dispatch_pairs | frozenset(pairs))
-        refined = replace(refined, references=[*refined.references, reference_at(users, point)])
+        refined = with_cuts(users, operator, refined, point)
+        if operator is not None:
+            short = true_bill(operator, state.t, point.load) - point.electricity
+            error += max(short, 0.0)
+            if short > enough and not state.exact_dispatch:
+                # The bill jumps inside this hour's loads: only the operator's own conditions can hold it.
+                if not dispatch.scenarios:
+                    dispatch = hour_dispatch(routes.instance, state.t, first_load(routes.instance))
+                refined = replace(refined, exact_dispatch=True)
+                pairs = ["exact"]
+        last_error = error
         own = bound - (solved.objective if solved.objective is not None else -np.inf)
         if own <= enough and error <= enough and not pairs:
             break
-        if done > 2 and gain < 0.02 * enough and not pairs:
+        if done > 2 and gain < 0.02 * enough and own <= aim and not pairs:
             break
+        aim = max(0.3 * enough, 0.1 * error)
         state = refined
     assert best is not None
-    kept = replace(state, references=state.references[-MOST_REFERENCES:])
-    return Sharpened(kept, best_state, best, done, time.perf_counter() - began)
+    return Sharpened(state, best_state, best, done, time.perf_counter() - began, last_error, dispatch)

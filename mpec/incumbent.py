@@ -1,15 +1,16 @@
 """A good bilevel-feasible point without any big-M: depth-first branching on complementary pairs by LPs.
 
 Each node solves the linear relaxation with one side of some pairs fixed to zero; the worst violated pair
-is branched on, the side that is nearly zero first; nodes no better than the best point are dropped. Only
-used as a cutoff for the derivation of bounds, so it need not be optimal.
+is branched on, the side that is nearly zero first; nodes no better than the best point are dropped. The
+point serves as a cutoff for the derivation of bounds; where the search ends with nothing left, and no node
+needed the temporary box, it is the optimum (to 1e-6), proven without any M.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from mpec.complementarity import Linear, Pair
 from mpec.linear_model import Array, LinearModel
 from mpec.solvers import HighsSession
 
-MOST_NODES = 300
+MOST_NODES = 2000
 """LPs spent on the search."""
 
 FAR = 1e6
@@ -27,14 +28,14 @@ ZERO = 1e-8
 """A side below this (relative to 1) counts as zero."""
 
 
-def good_point(model: LinearModel, pairs: Sequence[Pair]) -> Array | None:
+def good_point(model: LinearModel, pairs: Sequence[Pair], *, most_nodes: int = MOST_NODES) -> Array | None:
     """The best point found that satisfies all rows, integrality and every pair; None if there was none.
 
     Args:
         model: everything but the pairs; its objective guides the search.
     """
-    if model.quadratic_rows:
-        return None
+    if model.quadratic_rows or model.cost_products.values:
+        return Found(None, False, 0)
     relaxed = replace(
         model,
         integer=[False] * model.columns,
@@ -51,7 +52,7 @@ def good_point(model: LinearModel, pairs: Sequence[Pair]) -> Array | None:
     rows = [_side_rows(relaxed, pair) for pair in pairs]
     session = HighsSession(relaxed)
     try:
-        return _Dive(model, pairs, rows, session).search()
+        return _Dive(model, pairs, rows, session).search(most_nodes)
     finally:
         session.close()
 
@@ -71,13 +72,17 @@ class _Dive:
         self.model, self.pairs, self.rows, self.session = model, pairs, rows, session
         self.whole = np.flatnonzero(model.integer)
         self.nodes = 0
+        self.boxed = np.array(
+            [math.isinf(a) or math.isinf(b) for a, b in zip(model.lower, model.upper, strict=True)], dtype=bool
+        )
+        self.sure = True
 
-    def search(self) -> Array | None:
+    def search(self, most_nodes: int) -> Found:
         """Depth first; a node is a list of closed sides and integer boxes."""
         stack: list[tuple[dict[int, int], dict[int, tuple[float, float]]]] = [({}, {})]
         sign = -1.0 if self.model.maximise else 1.0
         best, value = None, math.inf
-        while stack and self.nodes < MOST_NODES:
+        while stack and self.nodes < most_nodes:
             closed, boxes = stack.pop()
             x = self._solve(closed, boxes)
             if x is None or (
@@ -102,7 +107,7 @@ class _Dive:
             down, up = math.floor(x[j]), math.ceil(x[j])
             children = [(closed, {**boxes, j: (low, float(down))}), (closed, {**boxes, j: (float(up), high)})]
             stack += children if x[j] - down > 0.5 else children[::-1]
-        return best
+        return Found(best, best is not None and not stack and self.sure, self.nodes)
 
     def _solve(self, closed: dict[int, int], boxes: dict[int, tuple[float, float]]) -> Array | None:
         self.nodes += 1
@@ -117,6 +122,10 @@ class _Dive:
         for j in boxes:
             low, high = max(self.model.lower[j], -FAR), min(self.model.upper[j], FAR)
             self.session.set_bounds(np.array([j]), np.array([low]), np.array([high]))
+        if solved.status not in ("optimal", "infeasible"):
+            self.sure = False
+        elif solved.x is not None and np.any(np.abs(solved.x[self.boxed]) > 0.5 * FAR):
+            self.sure = False
         return solved.x
 
     @staticmethod

@@ -7,7 +7,8 @@ with a cutoff are kept apart by the caller.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,6 +16,9 @@ from formulations.congestion import road_time
 from formulations.routes import RouteSet, hour_routes
 from instances.model import Instance
 from mpec.tolerances import BOUND_MARGIN, DELTA, EPSILON
+
+if TYPE_CHECKING:
+    from mpec.hour_model import HourState
 
 Array = np.ndarray
 
@@ -188,3 +192,13 @@ def longest_stay(routes: RouteSet, slow: Array) -> tuple[float, float]:
 def incoming_at_start(instance: Instance) -> Array:
     """r[.,0], (N,)."""
     return np.full(len(instance.pairs), instance.users.initial_residual)
+
+
+def propagated(routes: RouteSet, state: HourState) -> HourState:
+    """The state with its intervals propagated once more, after some of them were narrowed."""
+    demand = np.array(
+        [routes.instance.demand(p, routes.instance.periods[state.t]) for p in routes.instance.pairs]
+    )
+    box = state.box.copy()
+    propagate(box, routes, demand)
+    return replace(state, box=box)

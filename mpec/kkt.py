@@ -62,7 +62,7 @@ def add_kkt(
             the column's bound. Equalities have free multipliers.
     """
     o = rows.optimiser
-    n, m = len(o.columns), rows.rows
+    m = rows.rows
     given = np.asarray(given_columns, dtype=int)
     low, high = _column_bounds(rows)
     if primal_columns is None:
@@ -74,7 +74,7 @@ def add_kkt(
     owner = np.flatnonzero(~rows.given_only)
     multiplier = np.full(m, -1)
     low = np.where(rows.equality[owner], -math.inf, 0.0)
-    high = np.array([_cap(multiplier_bounds, i) for i in owner])
+    high = np.array([_cap(multiplier_bounds, i) for i in owner.tolist()])
     multiplier[owner] = model.add_variables(
         (f"multiplier[{prefix}{rows.names[i]}]" for i in owner),
         low,
@@ -110,7 +110,7 @@ def _feasibility(model: LinearModel, rows: Inequalities, primal: Array, given: A
     upper = np.where(rows.equality[write], rows.right[write], math.inf)
     model.add_rows(
         (prefix + rows.names[i] for i in write),
-        sp.hstack([rows.matrix[write], rows.given_matrix[write]]),
+        sp.hstack([rows.matrix[write], rows.given_matrix[write]]).tocsr(),
         np.concatenate([primal, given]),
         rows.right[write],
         upper,
@@ -128,15 +128,15 @@ def _stationarity(
 ) -> None:
     """A' mu - Q x - G p = c, one row per follower variable."""
     o = rows.optimiser
-    parts, columns = [rows.matrix[owner].T], [multiplier[owner]]
+    parts, columns = [sp.csr_matrix(rows.matrix[owner].T)], [multiplier[owner]]
     if o.quadratic is not None:
-        parts.append(-o.quadratic)
+        parts.append(sp.csr_matrix(-o.quadratic))
         columns.append(primal)
     if o.cross is not None:
-        parts.append(-o.cross)
+        parts.append(sp.csr_matrix(-o.cross))
         columns.append(given)
     names = (f"stationarity[{prefix}{name}]" for name in o.columns)
-    model.add_rows(names, sp.hstack(parts), np.concatenate(columns), o.cost, o.cost)
+    model.add_rows(names, sp.hstack(parts).tocsr(), np.concatenate(columns), o.cost, o.cost)
 
 
 def _pairs(
@@ -155,7 +155,7 @@ def _pairs(
     pair_of[which] = np.arange(len(which))
     one = np.ones(1)
     pairs = []
-    for i in which:
+    for i in which.tolist():
         a, b = wide.indptr[i], wide.indptr[i + 1]
         pairs.append(
             Pair(

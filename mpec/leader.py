@@ -20,8 +20,25 @@ from mpec.optimiser import Optimiser
 from mpec.players import compile_with_variables
 from mpec.refusals import Refused
 
-_HARMLESS = {"Block", "Constraint", "Objective", "Var", "Param", "Expression", "Set", "RangeSet", "Suffix",
-             "BuildAction", "BuildCheck", "SetOf", "ExternalFunction", "BooleanVar", "ConstraintList", "VarList"}  # fmt: skip
+_HARMLESS = {
+    "Block",
+    "BooleanVar",
+    "BuildAction",
+    "BuildCheck",
+    "Constraint",
+    "ConstraintList",
+    "Expression",
+    "ExternalFunction",
+    "Objective",
+    "Param",
+    "RangeSet",
+    "Set",
+    "SetOf",
+    "Suffix",
+    "Var",
+    "VarList",
+}
+"""Kinds of components that are read, or that say nothing about the feasible set."""
 
 
 def compile_bilevel(
@@ -76,12 +93,12 @@ class _Columns:
         self.of: dict[int, int] = {}
         self.objects: dict[int, Any] = {}
 
-    def __call__(self, variable: Any) -> int:
+    def __call__(self, variable: Any, name: str | None = None) -> int:
         key = id(variable)
         if key not in self.of:
             low, high = variable.bounds
             self.of[key] = self.model.add_variable(
-                variable.name,
+                name or variable.name,
                 -math.inf if low is None else low,
                 math.inf if high is None else high,
                 integer=not variable.is_continuous(),
@@ -141,7 +158,8 @@ def _leader_parts(model: Any, followers: Sequence[Any]) -> tuple[list[Any], Any]
             block.activate()
     if len(objectives) != 1:
         raise Refused(
-            f"the leader has {len(objectives)} active objectives outside the follower blocks; it needs exactly one"
+            f"the leader has {len(objectives)} active objectives outside the follower blocks; it"
+            " needs exactly one"
         )
     return rows, objectives[0]
 
@@ -216,10 +234,12 @@ def _add_optimiser(
     for variable in given:
         if declared is not None and id(variable) not in declared and id(variable) not in own:
             raise Refused(
-                f"{optimiser.name} uses {variable.name}, which neither the leader nor another follower decides.\n"
+                f"{optimiser.name} uses {variable.name}, which neither the leader nor another"
+                " follower decides.\n"
                 "  Name it among the leader's variables, or fix it."
             )
-    primal = np.array([columns(v) for v in decided], dtype=int)
+    named = zip(decided, optimiser.columns, strict=True)
+    primal = np.array([columns(v, name) for v, name in named], dtype=int)
     out.followers.append(FollowerEntry(optimiser, primal, np.array([columns(v) for v in given], dtype=int)))
 
 
@@ -234,7 +254,8 @@ def _add_prices(
                 break
         else:
             raise Refused(
-                f"the price {variable.name} refers to {constraint.name}, which is no constraint of an optimising follower"
+                f"the price {variable.name} refers to {constraint.name}, which is no constraint of an"
+                " optimising follower"
             )
 
 
@@ -287,7 +308,8 @@ def _one_side(argument: Any, name: str, column: Any) -> Side:
 
     if not isinstance(argument, InequalityExpression):
         raise Refused(
-            f"{name}: only 'expression >= expression' (or <=) is read in a complementarity condition, one bound a side.\n"
+            f"{name}: only 'expression >= expression' (or <=) is read in a complementarity condition,"
+            " one bound a side.\n"
             "  Write a variable with two bounds as two conditions."
         )
     smaller, larger = argument.args

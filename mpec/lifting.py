@@ -1,4 +1,5 @@
-"""The polyhedron behind derived bounds: a model's rows, cuts on pairs, and strong duality with lifted products."""
+"""The polyhedron behind derived bounds: a model's rows, cuts on pairs, and strong duality with lifted
+products."""
 
 from __future__ import annotations
 
@@ -121,8 +122,8 @@ class Lifting:
     def assembled(self) -> tuple[sp.csr_matrix, Array, Array, Array, Array]:
         """(matrix, row_lower, row_upper, lower, upper) of everything."""
         width = len(self.lower)
-        base = self.matrix.copy()
-        base.resize((base.shape[0], width))
+        parts = (self.matrix.data, self.matrix.indices, self.matrix.indptr)
+        base = sp.csr_matrix(parts, shape=(self.matrix.shape[0], width))
         if self._row:
             where = (np.concatenate(self._row), np.concatenate(self._column))
             extra = sp.csr_matrix((np.concatenate(self._value), where), shape=(len(self._low), width))

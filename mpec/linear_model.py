@@ -151,7 +151,7 @@ class LinearModel:
     def add_rows(
         self,
         names: Iterable[str],
-        matrix: sp.spmatrix,
+        matrix: sp.csr_matrix,
         columns: Array,
         lower: float | Array = -math.inf,
         upper: float | Array = math.inf,

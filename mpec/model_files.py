@@ -1,4 +1,5 @@
-"""A LinearModel as a file that other solvers read (.mps or .lp), with names that tell where rows come from."""
+"""A LinearModel as a file that other solvers read (.mps or .lp), with names that tell where rows come
+from."""
 
 from __future__ import annotations
 

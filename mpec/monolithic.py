@@ -52,7 +52,7 @@ def monolithic_states(routes: RouteSet, dispatches: list[HourDispatch]) -> list[
                 for i, name in enumerate(program.rows.names)
                 if not program.rows.equality[i] and not program.rows.given_only[i]
             ]
-            state = replace(state, dispatch_pairs=frozenset(names))
+            state = replace(state, dispatch_pairs=frozenset(names), exact_dispatch=True)
         states.append(state)
     return states
 
@@ -127,7 +127,8 @@ def run_monolithic(
 def _best_point(
     routes: RouteSet, day: DayModel, x: Array | None, accept: Callable[[Primal, Candidate], bool]
 ) -> tuple[Primal, Candidate] | None:
-    """The followers' answer to the MILP's prices (or to mid-box prices), polished; None if none is allowed."""
+    """The followers' answer to the MILP's prices (or to mid-box prices), polished; None if none is
+    allowed."""
     primal = Primal(routes)
     stations = routes.instance.stations
     middle = np.array([[0.5 * (s.price_min + s.price_max)] * len(day.blocks) for s in stations])

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from mpec.road_network import RoadNetwork, TripTable, trip_table
 from mpec.tntp import read_tntp_network, read_tntp_trips
 
-Array = np.ndarray
+Array = np.ndarray[Any, Any]
 
 _ROAD_COLUMNS = ("road", "from_node", "to_node", "free_flow_h", "capacity_veh_per_h")
 _TRIP_COLUMNS = ("origin", "destination", "veh_per_h")
@@ -42,7 +43,9 @@ def _rows(path: Path, required: tuple[str, ...]) -> list[tuple[int, dict[str, st
         names = [name.strip() for name in reader.fieldnames or ()]
         missing = [name for name in required if name not in names]
         if missing:
-            raise ValueError(f"{path.name}: column {missing[0]} is missing; it has {', '.join(names) or 'none'}")
+            raise ValueError(
+                f"{path.name}: column {missing[0]} is missing; it has {', '.join(names) or 'none'}"
+            )
         reader.fieldnames = names
         return [
             (i, {k: (v or "").strip() for k, v in row.items() if k is not None})
@@ -93,7 +96,9 @@ def _trips_csv(path: Path, network: RoadNetwork, period: int | None) -> TripTabl
     rows = _rows(path, _TRIP_COLUMNS)
     periods = sorted({values["period"] for _, values in rows if values.get("period")}, key=float)
     if period is None and len(periods) > 1:
-        raise ValueError(f"{path.name} has the periods {periods[0]} ... {periods[-1]}; say which one is meant")
+        raise ValueError(
+            f"{path.name} has the periods {periods[0]} ... {periods[-1]}; say which one is meant"
+        )
     index = {node: i for i, node in enumerate(network.nodes)}
     ends, flows = [], []
     for i, values in rows:

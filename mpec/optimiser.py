@@ -5,14 +5,14 @@ Every follower is stated as a minimiser; a maximising one is negated when it is 
 
 Sign conventions (used everywhere in the core; nothing else decides a sign):
 
-| origin                  | row written as              | multiplier   | derivative of the optimal value         |
-|-------------------------|-----------------------------|--------------|-----------------------------------------|
-| row >= lower            |  a.x + f.p >= lower         | mu >= 0      | dV/d lower = +mu                        |
-| row <= upper            | -a.x - f.p >= -upper        | mu >= 0      | dV/d upper = -mu                        |
-| row == value            |  a.x + f.p == value         | nu free      | dV/d value = nu                         |
-| variable >= lower       |  x >= lower                 | mu >= 0      | reduced cost = +mu                      |
-| variable <= upper       | -x >= -upper                | mu >= 0      | reduced cost = -mu                      |
-| given quantity p        |                             |              | dV/dp = g + G'x + R p - F'mu            |
+| origin                 | row written as             | multiplier | derivative of the optimal value |
+| ---------------------- | -------------------------- | ---------- | -------------------------- |
+| row >= lower           | a.x + f.p >= lower         | mu >= 0    | dV/d lower = +mu           |
+| row <= upper           | -a.x - f.p >= -upper       | mu >= 0    | dV/d upper = -mu           |
+| row == value           | a.x + f.p == value         | nu free    | dV/d value = nu            |
+| variable >= lower      | x >= lower                 | mu >= 0    | reduced cost = +mu         |
+| variable <= upper      | -x >= -upper               | mu >= 0    | reduced cost = -mu         |
+| given quantity p       |                            |            | dV/dp = g + G'x + R p - F'mu |
 
 so the price of an original row is mu(lower side) - mu(upper side), or nu.
 """
@@ -210,9 +210,10 @@ def as_inequalities(optimiser: Optimiser) -> Inequalities:
 
 @dataclass(frozen=True)
 class GivenPrice:
-    """dV/dp as a linear expression: constant (k,) + on_x (k, n) x + on_given (k, k) p + on_multiplier (k, m) mu.
+    """dV/dp as a linear expression: constant + on_x x + on_given p + on_multiplier mu.
 
-    For the distribution system this is the nodal price of the loads p (eq. (4) in mode dlmp).
+    Shapes (k,), (k, n), (k, k), (k, m). For the distribution system this is the nodal price of the loads p
+    (eq. (4) in mode dlmp).
     """
 
     constant: Array

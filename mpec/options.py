@@ -12,6 +12,10 @@ Method = Literal["decomposed", "monolithic"]
 Solver = Literal["highs", "gurobi", "scip"]
 
 
+class OptionError(ValueError):
+    """Options that mean nothing, alone or together; the message says what to give instead."""
+
+
 def silent(message: str) -> None:
     """The progress report of a caller who wants none."""
 
@@ -34,7 +38,7 @@ class SolveOptions:
     export      file that the single-level MILP is written to (.mps or .lp)
     say         called with a line of progress
 
-    Raises ValueError for values that mean nothing.
+    Raises OptionError for values that mean nothing.
     """
 
     method: Method = "decomposed"
@@ -53,17 +57,23 @@ class SolveOptions:
 
     def __post_init__(self) -> None:
         if self.method not in ("decomposed", "monolithic"):
-            raise ValueError(f"method is {self.method!r}; choose decomposed or monolithic")
+            raise OptionError(f"method is {self.method!r}; choose decomposed or monolithic")
         if self.solver not in ("highs", "gurobi", "scip"):
-            raise ValueError(f"solver is {self.solver!r}; choose highs, gurobi or scip")
+            raise OptionError(f"solver is {self.solver!r}; choose highs, gurobi or scip")
         if not 0.0 <= self.gap < float("inf"):
-            raise ValueError(f"gap is {self.gap}; give a share such as 0.01 for 1 %")
+            raise OptionError(f"gap is {self.gap}; give a share such as 0.01 for 1 %")
         if self.time_limit is not None and not self.time_limit > 0.0:
-            raise ValueError(f"the time limit is {self.time_limit} s; it must be above 0")
+            raise OptionError(f"the time limit is {self.time_limit} s; it must be above 0")
         if self.workers < 1:
-            raise ValueError(f"workers is {self.workers}; at least one process is needed")
+            raise OptionError(f"workers is {self.workers}; at least one process is needed")
+        if self.export is not None and self.export.suffix.lower() not in (".mps", ".lp"):
+            raise OptionError(f"the export file is {self.export}; its name must end in .mps or .lp")
+        if self.export is not None and self.method != "monolithic":
+            raise OptionError(
+                "only the whole game as one MILP can be exported; choose method monolithic as well"
+            )
         if self.resume and self.out is None:
-            raise ValueError("nothing to resume from: name the result folder (out)")
+            raise OptionError("nothing to resume from: name the result folder (out)")
 
     def record(self) -> dict[str, Any]:
         """The options as they stand in equilibrium.json: plain values, no callable, paths as text."""

@@ -21,7 +21,7 @@ from mpec.equilibrium import BoundStep, Equilibrium
 from mpec.executors import Tasks
 from mpec.linear_model import LinearModel
 from mpec.monolithic import run_monolithic
-from mpec.options import SolveOptions
+from mpec.options import OptionError, SolveOptions
 from mpec.primal import Candidate, Primal
 from mpec.solvers import SolverMissing, open_session
 from mpec.storage import ResultError
@@ -96,8 +96,9 @@ def _starts(options: SolveOptions, instance: Instance) -> list[Array]:
         return []
     wanted = (len(instance.stations), len(instance.periods))
     if stored.point.prices.shape != wanted:
-        raise ValueError(
-            f"the result in {options.start} has prices of shape {stored.point.prices.shape}, this game needs {wanted}; "
+        raise OptionError(
+            f"the result in {options.start} has prices of shape {stored.point.prices.shape}, this"
+            f" game needs {wanted}; "
             "give a start of the same stations and periods"
         )
     return [stored.point.prices]
@@ -134,7 +135,8 @@ def result_of(run: Decomposition, options: SolveOptions, reason: str = "") -> Eq
 
 
 def _infeasible(run: Decomposition, options: SolveOptions, t: int) -> Equilibrium:
-    """No prices in the box are allowed in hour t: which station's limit is to blame is found by lifting one."""
+    """No prices in the box are allowed in hour t: which station's limit is to blame is found by lifting
+    one."""
     from mpec.recheck import blamed_station
 
     period = run.instance.periods[t].id

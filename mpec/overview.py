@@ -29,9 +29,8 @@ class Mechanism:
 def _where(instance: Instance, found: Array, axis: int) -> tuple[int, ...]:
     """The labels of the periods with a case; ``axis`` is the period's axis of ``found``."""
     others = tuple(k for k in range(found.ndim) if k != axis)
-    return tuple(
-        p.id for p, any_case in zip(instance.periods, found.any(axis=others), strict=True) if any_case
-    )
+    cases = np.asarray(found.any(axis=others))
+    return tuple(period.id for period, case in zip(instance.periods, cases, strict=True) if case)
 
 
 def spans(labels: tuple[int, ...]) -> str:
@@ -201,5 +200,5 @@ def _recourse(instance: Instance, point: Point) -> Mechanism:
     example = (
         f"{shed:.1f} kW shed and {emergency:.1f} kW of emergency supply, all scenarios added" if cases else ""
     )
-    either = shed_at.any(axis=2, keepdims=True) | emergency_at.any(axis=2, keepdims=True)
+    either = np.asarray(shed_at.any(axis=2) | emergency_at.any(axis=2))
     return Mechanism("recourse: load shed, emergency supply", cases, example, _where(instance, either, 1))

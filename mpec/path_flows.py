@@ -9,17 +9,18 @@ potential (global convergence). `newton` solves the optimality conditions of all
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from mpec.road_network import RoadNetwork
 
-Array = np.ndarray
+Array = np.ndarray[Any, Any]
 
 
 @dataclass
 class OriginPaths:
-    """The paths of one origin: on (P, A) 0/1, flow (P,), pair (P,) sorted local O-D index, demand (pairs,)."""
+    """Paths of one origin: on (P, A) 0/1, flow (P,), pair (P,) sorted local O-D index, demand (pairs,)."""
 
     on: Array
     flow: Array
@@ -125,7 +126,9 @@ def newton(network: RoadNetwork, origins: list[OriginPaths], flow: Array, guesse
     if not len(on):
         return None
     flows = np.concatenate([p.flow[mask] for p, mask in zip(origins, chosen, strict=True)])
-    names = np.concatenate([1j * i + p.pair[mask] for i, (p, mask) in enumerate(zip(origins, chosen, strict=True))])
+    names = np.concatenate(
+        [1j * i + p.pair[mask] for i, (p, mask) in enumerate(zip(origins, chosen, strict=True))]
+    )
     _, pair = np.unique(names, return_inverse=True)
     order = np.argsort(pair, kind="stable")
     target = np.empty(len(flows))
@@ -145,8 +148,7 @@ def newton(network: RoadNetwork, origins: list[OriginPaths], flow: Array, guesse
 
 def _model_minimum(on: Array, flow: Array, pair: Array, cost: Array, slope: Array, guesses: int) -> Array:
     """Flows (n,) that minimise c.f + f Q f / 2 near ``flow`` with each pair's total kept and f >= 0."""
-    n, pairs = len(flow), int(pair[-1]) + 1
-    starts = np.searchsorted(pair, np.arange(pairs))
+    starts = np.searchsorted(pair, np.arange(int(pair[-1]) + 1))
     total = np.add.reduceat(flow, starts)
     bent = on * np.sqrt(slope)
     quadratic = bent @ bent.T

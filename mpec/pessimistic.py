@@ -7,8 +7,8 @@ out and counted.
 
 Without residual flow periods are independent (but for tariff `regulated`) and the users' answers are an
 exact polytope, so branch and bound on the station loads closes the interval. With residual flow the users'
-answers of an hour are enclosed (worst_users), hour after hour with the residual's interval, and the worst
-answer found is greedy: neither the best nor the worst of the day.
+answers of an hour are enclosed (residual_relaxation), hour after hour with the residual's interval, and the
+worst answer found is greedy: neither the best nor the worst of the day.
 """
 
 from __future__ import annotations
@@ -31,9 +31,12 @@ from instances.model import Instance
 from mpec import tolerances, worst_bill
 from mpec.checks.equations import Answer
 from mpec.equilibrium import Point
+from mpec.followers.answer import follow
+from mpec.followers.users import Users
 from mpec.linear_model import LinearModel
+from mpec.residual_relaxation import ResidualRelaxation
 from mpec.solvers import HighsSession, safe_bound
-from mpec.worst_users import ResidualRelaxation, UsersPolytope, reference, tie_polytope
+from mpec.worst_users import UsersPolytope, reference, tie_polytope
 
 Array = np.ndarray
 
@@ -42,6 +45,9 @@ SECONDS = 120.0
 
 CLOSED = 1e-7
 """Relative to the turnover: branch and bound stops at such a gap."""
+
+NEAR = 1e-5
+"""The same where the users' answers are only enclosed: closing the bill further would gain nothing."""
 
 LEAST_REACH = 1e-3
 """How far beyond the loads the operator's cost is looked at, relative; less would amplify rounding."""
@@ -113,8 +119,8 @@ class _Search:
         """Exact up to CLOSED unless time runs out."""
         hours, violated = [], 0
         for t in range(len(self.instance.periods)):
-            at = reference(self.routes, self.prices[:, t], self.flows[:, t])
-            demand = np.array([self.flows[rows, t].sum() for rows in self.routes.pair_rows])
+            at = reference(self.routes, self.prices[:, t], self._settled(t))
+            demand = np.array([at.flows[rows].sum() for rows in self.routes.pair_rows])
             violated += self._violations(
                 tie_polytope(self.routes, self.prices[:, t], at, demand, capped=False)
             )
@@ -122,6 +128,12 @@ class _Search:
         bound, found = self._day(hours, exact=True)
         closed = found is not None and found - bound <= 10 * CLOSED * self.size
         return Pessimistic(bound, found, violated, "exact" if closed else "bounded")
+
+    def _settled(self, t: int) -> Array:
+        """The point's flows of a period (R,), brought from the judge's tolerance to an exact equilibrium."""
+        none = np.zeros((1, len(self.instance.pairs)))
+        flows, gap = Users(self.routes).solve(t, self.prices[None, :, t], none, self.flows[None, :, t])
+        return np.asarray(flows[0]) if gap[0] <= tolerances.AIM else self.flows[:, t]
 
     def _violations(self, part: UsersPolytope) -> int:
         _, high = _load_range(part)
@@ -179,7 +191,7 @@ class _Search:
             return _Node(solved.bound - constant, loads, width, solved.x is not None)
 
         try:
-            bound, found = self._branch(node, low, high, evaluate)
+            bound, found = self._branch(node, low, high, evaluate, CLOSED if exact else NEAR)
         finally:
             value_function.close()
         return bound, found if exact else math.nan
@@ -212,7 +224,9 @@ class _Search:
                 return _Node(solved.bound, 0.5 * (least + most), most - least, False)
             return _Node(solved.bound, solved.x[loads.ravel()], products.misfit(solved.x), True)
 
-        bound, found = self._branch(node, ends[0].ravel(), ends[1].ravel(), evaluate)
+        bound, found = self._branch(
+            node, ends[0].ravel(), ends[1].ravel(), evaluate, CLOSED if exact else NEAR
+        )
         return bound, found if exact else None
 
     def _branch(
@@ -221,6 +235,7 @@ class _Search:
         low: Array,
         high: Array,
         evaluate: Callable[[Array], float],
+        close: float,
     ) -> tuple[float, float]:
         """Best-first branch and bound on the load box: (bound, least value at the loads met)."""
         count, best = itertools.count(), math.inf
@@ -235,7 +250,7 @@ class _Search:
             width = most - least
             split = int(np.argmax(np.where(width > _POINT * np.maximum(most, 1e-9), top.misfit, -1.0)))
             narrow = width[split] <= _POINT * max(float(most[split]), 1e-9)
-            if best - bound <= CLOSED * self.size or narrow or time.process_time() > self.deadline:
+            if best - bound <= close * self.size or narrow or time.process_time() > self.deadline:
                 break
             heapq.heappop(queue)
             margin = 0.2 * width[split]
@@ -274,8 +289,6 @@ class _Search:
 
     def _greedy(self) -> tuple[float, str]:
         """The worse of the point's own users and of the answer found hour by hour against the leader."""
-        from mpec.followers.answer import follow
-
         candidates = [self._value(self.answer.traffic.load_kw)]
         other = follow(self.instance, self.prices, pessimistic=True, routes=self.routes)
         if other.point is not None:

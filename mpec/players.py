@@ -14,6 +14,7 @@ import numpy as np
 import pyomo.environ as pyo
 import scipy.sparse as sp
 from pyomo.common.errors import InfeasibleConstraintException, InvalidConstraintError
+from pyomo.core.base.component_namer import index_repr
 from pyomo.repn import generate_standard_repn
 from pyomo.repn.plugins.standard_form import LinearStandardFormCompiler
 
@@ -103,8 +104,8 @@ def compile_with_variables(
     bounds = [v.bounds for v in own]
     optimiser = Optimiser(
         name=label,
-        columns=tuple(v.name for v in own),
-        givens=tuple(v.name for v in given_list),
+        columns=tuple(component_names(own)),
+        givens=tuple(component_names(given_list)),
         rows=tuple(row_names),
         cost=terms[0],
         given_cost=terms[1],
@@ -124,11 +125,27 @@ def compile_with_variables(
     return optimiser, own, given_list
 
 
+def component_names(items: Sequence[Any]) -> list[str]:
+    """Full names of component data, as ``item.name`` gives them but with each component's name asked once."""
+    of: dict[int, str] = {}
+    out = []
+    for item in items:
+        parent = item.parent_component()
+        if parent is item:
+            out.append(str(item.name))
+            continue
+        if id(parent) not in of:
+            of[id(parent)] = str(parent.name)
+        out.append(of[id(parent)] + index_repr(item.index()))
+    return out
+
+
 def _single_objective(block: Any, label: str) -> Any:
     found = list(block.component_data_objects(pyo.Objective, active=True, descend_into=True))
     if len(found) != 1:
         raise Refused(
-            f"{label}: a follower that optimises has exactly one active objective, this block has {len(found)}.\n"
+            f"{label}: a follower that optimises has exactly one active objective, this block has"
+            f" {len(found)}.\n"
             "  Give the block its objective, or state an equilibrium by Complementarity components."
         )
     return found[0]
@@ -164,7 +181,8 @@ def _compile_rows(block: Any, objective: Any, label: str) -> Rows:
         info = LinearStandardFormCompiler().write(block, mixed_form=True)
     except InvalidConstraintError as error:
         raise Refused(
-            f"{label}: {error}\n  Rows of a follower must be linear in all variables together; a product of the"
+            f"{label}: {error}\n  Rows of a follower must be linear in all variables together; a"
+            " product of the"
             " leader's and the follower's variables is allowed in the follower's objective only."
         ) from error
     except InfeasibleConstraintException as error:
@@ -185,7 +203,7 @@ def _compile_rows(block: Any, objective: Any, label: str) -> Rows:
             low[-1] = float(right)
         if entry.bound_type >= 0:
             high[-1] = float(right)
-    names = [info.rows[i].constraint.name for i in first]
+    names = component_names([info.rows[i].constraint for i in first])
     matrix = sp.csr_matrix(info.A)[first] if first else sp.csr_matrix((0, len(info.columns)))
     return list(info.columns), matrix, np.array(low), np.array(high), names
 
@@ -266,7 +284,8 @@ def refuse_nonconvex(optimiser: Optimiser) -> None:
         if eigenvalues.min() < -1e-10 * max(1.0, float(np.abs(eigenvalues).max())):
             shown = ", ".join(optimiser.columns[j] for j in members[:5])
             raise Refused(
-                f"{optimiser.name}: the objective is not convex in {shown} (eigenvalue {eigenvalues.min():.6g}"
+                f"{optimiser.name}: the objective is not convex in {shown} (eigenvalue"
+                f" {eigenvalues.min():.6g}"
                 f" of its {'negated ' if optimiser.sense < 0 else ''}Hessian).\n"
                 "  KKT points of a nonconvex follower need not be optimal; convexify it or enumerate."
             )

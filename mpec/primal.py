@@ -72,6 +72,10 @@ class Primal:
         flows, gaps, _ = self.follower.flows(prices)
         return self._candidate(prices, flows, float(gaps.max(initial=0.0)))
 
+    def relaxed(self, prices: Array, flows: Array) -> Candidate:
+        """A relaxation's own prices and flows as a start for polish; its profit counts for nothing."""
+        return Candidate(fit_prices(self.routes, prices), flows, -np.inf, np.inf, np.inf)
+
     def _candidate(self, prices: Array, flows: Array, violation: float) -> Candidate:
         load = self.routes.plan_kwh.T @ flows
         price, _ = self.electricity(load)
@@ -106,7 +110,7 @@ class Primal:
             done = polish(self.program, guess, steps=steps, reach=reach)
             candidate = self._settle(done.guess)
             better = candidate.excess <= 1e-7 * float(self.capacity.max()) and candidate.violation <= 1e-7
-            if better and candidate.profit > best.profit + 1e-7 * abs(best.profit):
+            if better and (best.profit == -np.inf or candidate.profit > best.profit + 1e-7 * abs(best.profit)):
                 gain = candidate.profit - best.profit
                 best = candidate
                 if gain < 1e-5 * max(abs(best.profit), 1.0):

@@ -3,7 +3,7 @@
 At every optimal point of a follower with multipliers mu (rows a_i.x + f_i.p >= b_i or == b_i),
 
     row i:      sum_j a_ij mu_i x_j + sum_k f_ik mu_i p_k = b_i mu_i              (complementarity)
-    column j:   sum_i a_ij mu_i x_j - sum_l Q_jl x_l x_j - sum_k G_jk p_k x_j = c_j x_j     (stationarity times x_j)
+    column j:   sum_i a_ij mu_i x_j - sum_l Q_jl x_l x_j - sum_k G_jk p_k x_j = c_j x_j   (stationarity x_j)
 
 A sum of products that is a combination of left sides equals the same combination of right sides, which
 is linear. The electricity bill  sum_k (dV/dp_k) p_k  is one case: strong duality of the linear program.
@@ -126,7 +126,9 @@ def _combination(left: sp.csc_matrix, target: Array) -> Array | None:
 def _connected(left: sp.csc_matrix, target: Array) -> tuple[Array, Array]:
     """The rows and columns that hang together with the target; the rest can't matter."""
     size = left.shape[0]
-    joined = sp.bmat([[None, left], [left.T, None]]).tocsr()
+    coo = left.tocoo()
+    total = size + left.shape[1]
+    joined = sp.csr_matrix((np.ones(len(coo.data)), (coo.row, size + coo.col)), shape=(total, total))
     _, label = sp.csgraph.connected_components(joined, directed=False)
     wanted = np.isin(label, label[np.flatnonzero(target)])
     return np.flatnonzero(wanted[:size]), np.flatnonzero(wanted[size:])

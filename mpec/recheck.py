@@ -16,14 +16,18 @@ from typing import Any
 import numpy as np
 
 from formulations.routes import RouteSet, route_set
+from instances.model import Instance
 from mpec.bound_record import reference_from_json, state_from_json
 from mpec.checks.record import RecheckOutcome
 from mpec.coupling import Multipliers
 from mpec.day_relaxation import build_day
+from mpec.electricity_cuts import bill_cut, idle_cost
 from mpec.equilibrium import Equilibrium
 from mpec.expression import Expression
+from mpec.followers.dispatch import DispatchSolver
 from mpec.hour_dispatch import HourDispatch, hour_dispatch
 from mpec.hour_model import HourState
+from mpec.hour_tasks import first_load
 from mpec.hour_solve import (
     Cutoff,
     FrozenRelaxation,
@@ -32,7 +36,7 @@ from mpec.hour_solve import (
     plain,
     set_objective,
 )
-from mpec.intervals import first_intervals, incoming_at_start
+from mpec.intervals import first_intervals, incoming_at_start, propagated
 from mpec.options import silent
 from mpec.solvers import open_session
 from mpec.tolerances import BOUND_MARGIN, EPSILON
@@ -102,7 +106,7 @@ def _recheck(
     states = _propagated(routes)
     if kind == "infeasible":
         return _recheck_infeasible(routes, states, record, solver)
-    dispatches = [hour_dispatch(equilibrium.instance, s.t, s.box.high["load"]) for s in states]
+    dispatches = _dispatches(equilibrium.instance, states, record)
     assumed = tuple(
         m.source
         for d in dispatches
@@ -122,6 +126,19 @@ def _recheck(
     return replace(_replay(replay, record, say, thorough), assumed=assumed)
 
 
+def _dispatches(instance: Instance, states: list[HourState], record: Mapping[str, Any]) -> list[HourDispatch]:
+    """The operator's programs where the stated bound used them."""
+    if record.get("kind") == "monolithic":
+        exact = [True] * len(states)
+    else:
+        best = record["steps"][int(record["best"])]
+        exact = [bool(h["exact_dispatch"]) for h in best["hours"]]
+    return [
+        hour_dispatch(instance, s.t, first_load(instance) if record.get("kind") != "monolithic" else s.box.high["load"], e)
+        for s, e in zip(states, exact, strict=True)
+    ]
+
+
 def _propagated(routes: RouteSet) -> list[HourState]:
     low = high = incoming_at_start(routes.instance)
     states = []
@@ -133,7 +150,8 @@ def _propagated(routes: RouteSet) -> list[HourState]:
 
 
 def _with_cuts(states: list[HourState], record: Mapping[str, Any], routes: RouteSet) -> list[HourState]:
-    """The stored references and tangents: any flow that serves the demand gives a valid cut, any point a tangent."""
+    """The stored references and tangents: any flow that serves the demand gives a valid cut, any point a
+    tangent."""
     out = []
     for state, references, tangents in zip(states, record["references"], record["tangents"], strict=True):
         flows = [reference_from_json(r, len(routes.routes)) for r in references]
@@ -141,6 +159,12 @@ def _with_cuts(states: list[HourState], record: Mapping[str, Any], routes: Route
             raise _Refuted(f"a reference flow of hour {state.t} is negative")
         points = {int(a): tuple(float(v) for v in p) for a, p in tangents.items()}
         out.append(replace(state, references=flows, tangents=points))
+    if routes.instance.tariff_mode != "dlmp":
+        return out
+    operator = DispatchSolver(routes.instance)
+    for t, loads in enumerate(record["bill_loads"]):
+        cuts = tuple(bill_cut(operator, t, np.array(load, dtype=float)) for load in loads)
+        out[t] = replace(out[t], bill_cuts=cuts, idle_cost=idle_cost(operator, t))
     return out
 
 
@@ -176,11 +200,12 @@ def _inherit(replay: _Replay, t: int) -> None:
     before, box = replay.states[t - 1].box, replay.states[t].box.copy()
     for n in range(len(replay.routes.instance.pairs)):
         box.meet("incoming", n, float(before.low["residual"][n]), float(before.high["residual"][n]))
-    replay.states[t] = replace(replay.states[t], box=box)
+    replay.states[t] = propagated(replay.routes, replace(replay.states[t], box=box))
 
 
 def _claims(replay: _Replay, step: Mapping[str, Any], thorough: bool) -> None:
-    """Take a claim over if an LP over what is proven so far confirms it; else this run's own, weaker value."""
+    """Take a claim over if an LP over what is proven so far confirms it; else this run's own, weaker
+    value."""
     t = int(step["hour"])
     state = replay.states[t]
     box = state.box.copy()
@@ -242,6 +267,7 @@ def _hour_bound(replay: _Replay, t: int, step: Mapping[str, Any], multipliers: M
         road_points={int(a): tuple(p) for a, p in partition["road_points"].items()},
         cheapest_points={int(n): tuple(p) for n, p in partition["cheapest_points"].items()},
         dispatch_pairs=frozenset(partition["dispatch_pairs"]),
+        exact_dispatch=bool(partition["exact_dispatch"]),
     )
     model, block = build_hour(replay.routes, state, replay.dispatches[t], replay.cutoffs(t))
     set_objective(model, multipliers.lagrangian(block, replay.routes.instance))
@@ -262,7 +288,8 @@ def _bounds(replay: _Replay, step: Mapping[str, Any], number: int) -> None:
 
 
 def _cutoff(replay: _Replay, step: Mapping[str, Any], thorough: bool) -> None:
-    """l_t >= D_t - (UB - lower): with this run's D and UB, and a lower value that the judged point attains."""
+    """l_t >= D_t - (UB - lower): with this run's D and UB, and a lower value that the judged point
+    attains."""
     assert replay.totals is not None
     multipliers, bounds, total = replay.totals[int(step["bounds_step"])]
     lower = float(step["lower"])
@@ -306,6 +333,7 @@ def _recheck_monolithic(
                 road_points=old.road_points,
                 cheapest_points=old.cheapest_points,
                 dispatch_pairs=old.dispatch_pairs,
+                exact_dispatch=old.exact_dispatch,
             )
         )
     day = build_day(routes, states, list(dispatches))
@@ -330,7 +358,7 @@ def _recheck_infeasible(
 ) -> RecheckOutcome:
     labels = [p.id for p in routes.instance.periods]
     t = labels.index(int(record["period"]))
-    dispatch = hour_dispatch(routes.instance, t, states[t].box.high["load"])
+    dispatch = hour_dispatch(routes.instance, t, states[t].box.high["load"], False)
     model, _ = build_hour(routes, states[t], dispatch)
     solved = open_session(model, solver, seed=OTHER_SEED).solve(time_limit=FINISH_SECONDS)
     if solved.status != "infeasible":

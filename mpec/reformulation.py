@@ -6,8 +6,11 @@ one of four modes:  big_m (all solvers),  sos1, indicator, strong_duality (solve
 
 from __future__ import annotations
 
+import gc
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -17,6 +20,7 @@ from mpec import tolerances
 from mpec.bilevel import Bilevel
 from mpec.complementarity import Bound, Linear, Pair
 from mpec.derivation import Derivation
+from mpec.export import write_model
 from mpec.kkt import Kkt, add_kkt
 from mpec.leader import compile_bilevel
 from mpec.linear_model import Array, LinearModel, Products, QuadraticRow
@@ -42,8 +46,8 @@ class SingleLevel:
 
     ``base`` has everything but the pairs, ``model`` the pairs too, written in ``mode``. ``pairs`` carry
     their bounds (mode big_m); ``written`` the report per M; ``infeasible`` is True where
-    the derivation of bounds proved that no feasible point exists. ``seconds`` is the wall time of the reformulation
-    without bounds, ``bound_seconds`` that of the bounds.
+    the derivation of bounds proved that no feasible point exists. ``seconds`` is the wall time of the
+    reformulation without bounds, ``bound_seconds`` that of the bounds.
     """
 
     problem: Bilevel
@@ -70,8 +74,6 @@ class SingleLevel:
 
     def export(self, path: str) -> None:
         """Write the single-level model as .lp or .mps, with names that say where rows come from."""
-        from mpec.export import write_model
-
         write_model(self.model, path)
 
     def solve(self, **options: Any) -> Any:
@@ -90,6 +92,7 @@ def single_level(
     *,
     prices: Sequence[tuple[Any, Any]] = (),
     assert_bounds: Mapping[str, float] | float | None = None,
+    bounds: Literal["derive", "intervals"] = "derive",
 ) -> SingleLevel:
     """Reformulate a Pyomo model with follower blocks as one single-level model (optimistic solution).
 
@@ -105,17 +108,32 @@ def single_level(
             follower's optimal value, as a minimiser, by the constraint's right-hand side.
         assert_bounds: upper bounds that the user asserts for multipliers, one number or by row name;
             used where smaller than what can be derived, marked ASSUMED: never CERTIFIED.
+        bounds: "derive" spends LPs on them, "intervals" only interval propagation.
 
     Raises:
         Refused: what has no exact single-level form, or what the solver lacks.
         UnboundedPair: (big_m) a side of a pair has no finite derived bound.
         InfeasibleFollower: contradictory rows of a follower.
     """
-    began = time.perf_counter()
-    problem = compile_bilevel(model, leader=leader, followers=followers, prices=prices)
-    compiled = time.perf_counter() - began
-    out = reformulate(problem, mode, solver, assert_bounds=assert_bounds)
+    with _collection_paused():
+        began = time.perf_counter()
+        problem = compile_bilevel(model, leader=leader, followers=followers, prices=prices)
+        compiled = time.perf_counter() - began
+        out = reformulate(problem, mode, solver, assert_bounds=assert_bounds, bounds=bounds)
     return replace(out, seconds=out.seconds + compiled)
+
+
+@contextmanager
+def _collection_paused() -> Iterator[None]:
+    """No garbage collection while many small records are made beside a large modelling tree: each pass
+    would walk all of it and find nothing (40 % of the time at 19,000 variables)."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def reformulate(
@@ -124,6 +142,7 @@ def reformulate(
     solver: str = "highs",
     *,
     assert_bounds: Mapping[str, float] | float | None = None,
+    bounds: Literal["derive", "intervals"] = "derive",
 ) -> SingleLevel:
     """As single_level, from a compiled bilevel problem. The problem's own model isn't changed."""
     if mode not in MODES:
@@ -140,7 +159,7 @@ def reformulate(
     if mode in ("big_m", "strong_duality"):
         priced = [[link.row for link in problem.prices if link.follower == f] for f in range(len(kkts))]
         derivation = Derivation(model, kkts, pairs, priced)
-        pairs = derivation.run()
+        pairs = derivation.run() if bounds == "derive" else derivation.intervals()
         infeasible = derivation.infeasible
         pairs = _asserted(pairs, assert_bounds)
         _box_multipliers(model, pairs)
@@ -156,8 +175,11 @@ def reformulate(
 
 def copy_model(model: LinearModel) -> LinearModel:
     """An independent copy: lists are copied, the records in them are frozen."""
-    lists = {k: list(v) for k, v in vars(model).items() if isinstance(v, list)}
-    return replace(model, **lists)
+    out = copy(model)
+    for name, value in vars(model).items():
+        if isinstance(value, list):
+            setattr(out, name, list(value))
+    return out
 
 
 def _conditions(problem: Bilevel, model: LinearModel) -> tuple[list[Kkt], list[Pair]]:
@@ -176,7 +198,8 @@ def _conditions(problem: Bilevel, model: LinearModel) -> tuple[list[Kkt], list[P
         columns = kkts[link.follower].multiplier[mine]
         if np.any(columns < 0):
             raise Refused(
-                f"the price {model.column_names[link.column]}: row {rows.optimiser.rows[link.row]} holds no variable of its"
+                f"the price {model.column_names[link.column]}: row {rows.optimiser.rows[link.row]}"
+                " holds no variable of its"
                 " follower, so its multiplier is not determined by the follower"
             )
         signs = np.array([-1.0 if rows.side[i] == "upper" else 1.0 for i in mine])
@@ -269,7 +292,8 @@ def _refuse_unsupported(
         convex_alone = not model.quadratic_rows and mode == "strong_duality" and not whole
         if not convex_alone:
             raise Refused(
-                f"{where} of the leader has products of variables that the followers' conditions don't make linear, and"
+                f"{where} of the leader has products of variables that the followers' conditions"
+                " don't make linear, and"
                 " HiGHS has no quadratic terms beside integers or in rows.\n  Use solver scip or gurobi."
             )
     if mode == "strong_duality":
@@ -277,7 +301,8 @@ def _refuse_unsupported(
         if bilinear or problem.conditions:
             name = bilinear[0] if bilinear else problem.conditions[0].name
             raise Refused(
-                f"strong duality of {name} has products of variables (others' decisions stand in its rows or cost, or it is"
+                f"strong duality of {name} has products of variables (others' decisions stand in its"
+                " rows or cost, or it is"
                 " quadratic), and HiGHS has no bilinear rows.\n  Use mode big_m, or solver scip or gurobi."
             )
 
@@ -286,7 +311,13 @@ def _box_multipliers(model: LinearModel, pairs: Sequence[Pair]) -> None:
     """Derived bounds become column bounds; spatial branching on bilinear rows can't do without them."""
     for pair in pairs:
         side, bound = pair.multiplier, pair.multiplier_bound
-        if bound is not None and len(side.columns) == 1 and side.values[0] == 1.0 and side.constant == 0.0:
+        if (
+            bound is not None
+            and bound.proven
+            and len(side.columns) == 1
+            and side.values[0] == 1.0
+            and side.constant == 0.0
+        ):
             j = int(side.columns[0])
             model.upper[j] = min(model.upper[j], max(bound.value, 0.0))
 
@@ -300,16 +331,16 @@ def _asserted(pairs: Sequence[Pair], asserted: Mapping[str, float] | float | Non
         unknown = [n for n in asserted if n not in names]
         if unknown:
             raise Refused(
-                f"assert_bounds names {unknown[0]!r}, which is no pair; pairs are {', '.join(sorted(names)[:8])} ..."
+                f"assert_bounds names {unknown[0]!r}, which is no pair; pairs are"
+                f" {', '.join(sorted(names)[:8])} ..."
             )
     out = []
     for pair in pairs:
         value = asserted.get(pair.name) if isinstance(asserted, Mapping) else float(asserted)
         known = pair.multiplier_bound
         if value is not None and (known is None or value < known.value):
-            pair = replace(
-                pair, multiplier_bound=Bound(float(value), "ASSUMED: asserted by the user", proven=False)
-            )
+            assumed = Bound(float(value), "ASSUMED: asserted by the user", proven=False)
+            pair = pair.bounded(pair.slack_bound, assumed)
         out.append(pair)
     return out
 

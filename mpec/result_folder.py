@@ -11,8 +11,6 @@ checkpoint.npz     what --resume goes on from; gone when the run has ended
 from __future__ import annotations
 
 import hashlib
-import io
-import json
 import math
 import os
 from collections.abc import Mapping
@@ -20,11 +18,10 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
-
 import instances
 from instances.model import Instance
 from mpec import tables
+from mpec.checkpoint import CHECKPOINT, load_checkpoint, remove_checkpoint, store_checkpoint
 from mpec.equilibrium import BoundStep, Equilibrium, Point
 from mpec.indicators import indicators
 from mpec.storage import (
@@ -41,6 +38,7 @@ from mpec.storage import (
 )
 
 __all__ = [
+    "CHECKPOINT",
     "FolderLock",
     "ResultError",
     "append_bound",
@@ -56,7 +54,7 @@ __all__ = [
 ]
 
 EQUILIBRIUM, BOUND, CERTIFICATE = "equilibrium.json", "bound.json", "certificate.json"
-BOUNDS, CHECKPOINT, INSTANCE = "bounds.csv", "checkpoint.npz", "instance"
+BOUNDS, INSTANCE = "bounds.csv", "instance"
 _OURS = {EQUILIBRIUM, BOUND, CERTIFICATE, BOUNDS, CHECKPOINT, INSTANCE, "routes.csv", ".lock", ".new"} | {
     table.file for table in tables.TABLES
 }
@@ -396,63 +394,3 @@ def append_bound(directory: Path | str, step: BoundStep) -> None:
             f"can't be written ({error.strerror or error})",
             "Free space on the disk, then go on with --resume.",
         ) from error
-
-
-def store_checkpoint(directory: Path | str, content: Mapping[str, Any]) -> None:
-    """Store what --resume needs, atomically: nested dicts and lists of plain values and numpy arrays.
-
-    Infinity and NaN are kept here (bounds that don't exist yet). Raises ResultError.
-    """
-    arrays: dict[str, np.ndarray] = {}
-
-    def encode(value: Any) -> Any:
-        if isinstance(value, np.ndarray):
-            if value.dtype.hasobject:
-                raise TypeError("a checkpoint holds numeric arrays only")
-            name = f"array{len(arrays)}"
-            arrays[name] = value
-            return {"__array__": name}
-        if isinstance(value, Mapping):
-            return {str(key): encode(item) for key, item in value.items()}
-        if isinstance(value, (list, tuple)):
-            return [encode(item) for item in value]
-        return value.item() if isinstance(value, np.generic) else value
-
-    text = json.dumps(encode(content))
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, content=np.frombuffer(text.encode(), dtype=np.uint8), **arrays)  # type: ignore[arg-type]
-    write_file(Path(directory) / CHECKPOINT, buffer.getvalue())
-
-
-def load_checkpoint(directory: Path | str) -> dict[str, Any] | None:
-    """The stored checkpoint, None without one. Raises ResultError when it can't be read."""
-    path = Path(directory) / CHECKPOINT
-    if not path.exists():
-        return None
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-        content = json.loads(arrays.pop("content").tobytes().decode())
-
-        def decode(value: Any) -> Any:
-            if isinstance(value, dict):
-                if set(value) == {"__array__"}:
-                    return arrays[value["__array__"]]
-                return {key: decode(item) for key, item in value.items()}
-            return [decode(item) for item in value] if isinstance(value, list) else value
-
-        decoded = decode(content)
-        if not isinstance(decoded, dict):
-            raise ValueError("no object in it")
-        return decoded
-    except Exception as error:  # any damage to the archive: zip, zlib, numpy and JSON errors alike
-        raise ResultError(
-            path,
-            f"can't be read ({error})",
-            "Remove this file and start again without --resume, with --force.",
-        ) from error
-
-
-def remove_checkpoint(directory: Path | str) -> None:
-    """A run that ended needs none."""
-    (Path(directory) / CHECKPOINT).unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Automatic Slater points: affine points xbar(p) = x0 + X p, feasible for every p of a box, with room to spare.
+"""Automatic Slater points: affine points xbar(p) = x0 + X p with room to spare for every p of a box.
 
 They are found by one LP each: maximise the slack of the wanted row, where every row's least slack over
 the box is linear in (x0, X) and the absolute values |a_i X + f_i|. Each point gives

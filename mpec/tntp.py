@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from mpec.road_network import RoadNetwork, TripTable, trip_table
 
-Array = np.ndarray
+Array = np.ndarray[Any, Any]
 
 _TAG = re.compile(r"<\s*([^>]+?)\s*>\s*(.*)")
 _COLUMNS = 7
@@ -63,8 +64,8 @@ def read_tntp_network(path: Path, *, toll_factor: float = 0.0, distance_factor: 
             raise ValueError(f"{path.name}, line {number}: not a row of numbers: {line!r}") from error
         if len(values) < _COLUMNS:
             raise ValueError(
-                f"{path.name}, line {number}: {len(values)} numbers; a road has tail, head, capacity, length, "
-                "free-flow time, b, power [, speed, toll, type]"
+                f"{path.name}, line {number}: {len(values)} numbers; a road has tail, head, capacity, "
+                "length, free-flow time, b, power [, speed, toll, type]"
             )
         rows.append([*values, *[0.0] * (10 - len(values))][:10])
         if not all(1 <= v <= nodes and v == int(v) for v in values[:2]):
@@ -111,7 +112,7 @@ def read_tntp_trips(path: Path, network: RoadNetwork) -> TripTable:
                 ) from error
             if not (1 <= origin <= len(network.nodes) and 1 <= rows[-1][1] <= len(network.nodes)):
                 raise ValueError(
-                    f"{path.name}, line {number}: O-D pair {origin}-{rows[-1][1]} is outside the network's nodes"
+                    f"{path.name}, line {number}: O-D pair {origin}-{rows[-1][1]} is outside the network"
                 )
     table = np.array(rows, float).reshape(len(rows), 3)
     total = float(table[:, 2].sum())

@@ -115,7 +115,8 @@ def shares_of(routes_pair: Array, flows: Array, pairs: int) -> Array:
 
 
 def complete_shares(routes: RouteSet, shares: Array, cost: Array) -> Array:
-    """Give every pair without flow all of its share on its cheapest route, so that the cut serves everybody."""
+    """Give every pair without flow all of its share on its cheapest route, so that the cut serves
+    everybody."""
     out = shares.copy()
     for n in np.unique(routes.pair):
         mine = np.flatnonzero(routes.pair == n)

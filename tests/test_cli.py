@@ -265,3 +265,37 @@ def test_assign_refuses_a_net_that_is_none(capsys: pytest.CaptureFixture[str], t
     net.write_text("<NUMBER OF NODES> four\n")
     assert main(["assign", str(net), str(net)]) == 2
     assert "net.tntp" in capsys.readouterr().err
+
+
+def write_bilevel(folder: Path) -> Path:
+    """min -x - y, 0 <= x <= 2, y in argmin {y : y >= 0, x - 0.01 y <= 1}: the optimum is -102 at (2, 100)."""
+    mps = folder / "wrong_m.mps"
+    mps.write_text(
+        "NAME wrong_m\nROWS\n N obj\n L row\nCOLUMNS\n"
+        " x obj -1 row 1\n y obj -1 row -0.01\n"
+        "RHS\n rhs row 1\nBOUNDS\n UP bound x 2\nENDATA\n"
+    )
+    (folder / "wrong_m.aux").write_text("N 1\nM 1\nLC 1\nLR 0\nLO 1\nOS 1\n")
+    return mps
+
+
+def test_solve_bilevel_gets_the_wrong_m_trap_right(capsys: pytest.CaptureFixture[str], tmp_path: Path):
+    mps = write_bilevel(tmp_path)
+    assert main(["solve-bilevel", str(mps), "--json"]) == 0
+    said = strict(capsys.readouterr().out)
+    assert said["verdict"] == "CERTIFIED"
+    assert said["leader_objective"] == pytest.approx(-102.0, rel=1e-6)
+    assert said["variables"] == pytest.approx({"x": 2.0, "y": 100.0}, rel=1e-6)
+    assert main(["solve-bilevel", str(mps)]) == 0
+    assert capsys.readouterr().out.startswith("CERTIFIED (optimal)")
+
+
+def test_solve_bilevel_refuses_with_the_reason(capsys: pytest.CaptureFixture[str], tmp_path: Path):
+    mps = write_bilevel(tmp_path)
+    assert main(["solve-bilevel", str(mps), "--mode", "sos1", "--json"]) == 2
+    said = strict(capsys.readouterr().out)
+    assert (said["status"], said["verdict"], said["leader_objective"]) == ("refused", "REFUSED", None)
+    assert "SOS" in said["reason"]
+    (tmp_path / "wrong_m.aux").write_text("N 1\nM 1\nLC 7\nLR 0\nLO 1\nOS 1\n")
+    assert main(["solve-bilevel", str(mps)]) == 2
+    assert "wrong_m.aux" in capsys.readouterr().err

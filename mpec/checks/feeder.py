@@ -26,8 +26,9 @@ from mpec.solvers import HighsSession
 
 Array = np.ndarray
 
-ACTIVE = 1e-7
-"""Relative slack below which a row of the operator's program counts as binding."""
+ACTIVE = 2e-7
+"""Relative slack below which a row of the operator's program counts as binding: twice the tolerance of a
+dispatch, so that a load which is meant to sit on a kink, and does so to 1e-7, has the kink's prices."""
 
 _FLOOR = 1e-3
 """Rows are judged relative to their own size, but not finer than this share of the feeder's throughput."""
@@ -125,7 +126,8 @@ class FeederProgram:
         self.emergency = [
             self._column(f"emergency {m.id}", 0.0, math.inf, voll, 1.0) for m in instance.stations
         ]
-        self.flow_kw, self.flow_kvar = [], []
+        self.flow_kw: list[int] = []
+        self.flow_kvar: list[int] = []
         for line in instance.lines:
             rating = line.rating_kva * self.scale / unit
             for group, what in ((self.flow_kw, "kW"), (self.flow_kvar, "kvar")):

@@ -19,9 +19,6 @@ from mpec.followers.cheapest_route import RouteSearch
 Array = np.ndarray
 
 STATED_COST = 1e-7
-DEARER_IN_TOTAL = 100 * tolerances.DELTA
-"""Vehicles on dearer routes, all routes of an O-D pair and period together, as a share of Wmod: a flow must
-not be cut into slices that each stay below delta."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +35,8 @@ def check_wardrop(instance: Instance, point: Point, answer: Answer) -> Wardrop:
     """(31) per O-D pair and period: every route with w > delta Wmod has c - cmin <= eps cmin.
 
     cmin is found by a search of its own at the exact road times, over all routes (or the declared ones).
-    Also the stated cheapest_cost of every row (1e-7), and the vehicles on dearer routes in total.
+    Also the stated cheapest_cost of every row (1e-7), and the vehicles on dearer routes, all routes
+    together, at most delta Wmod: a flow must not be cut into slices that each stay below delta.
     """
     traffic, prices = answer.traffic, np.asarray(point.prices, float)
     margin = prices - np.asarray(point.electricity_price, float)
@@ -67,7 +65,7 @@ def check_wardrop(instance: Instance, point: Point, answer: Answer) -> Wardrop:
     pair_name = ">".join(instance.pairs[int(place[0])].key) if total > 0.0 else ""
     checks = [
         worst("wardrop", tolerances.EPSILON, gaps),
-        judged("dearer_routes_in_total", total, DEARER_IN_TOTAL, pair_name),
+        judged("dearer_routes_in_total", total, tolerances.DELTA, pair_name),
         worst("cheapest_cost_stated", STATED_COST, stated),
     ]
     return Wardrop(checks, cheapest, on_tolerance)

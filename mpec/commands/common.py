@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import math
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from instances.model import Instance
+from mpec.wording import money, percent
 
 if TYPE_CHECKING:
     from mpec.certificate import Certificate
@@ -38,10 +39,12 @@ class UsageError(Exception):
 def input_errors() -> tuple[type[Exception], ...]:
     """The errors whose cause lies outside the program: input, files, a solver that isn't there."""
     from instances.errors import InstanceError
+    from mpec.options import OptionError
+    from mpec.refusals import InfeasibleFollower, Refused
     from mpec.solvers.session import SolverMissing
     from mpec.storage import ResultError
 
-    return InstanceError, ResultError, SolverMissing, OSError
+    return InstanceError, OptionError, Refused, InfeasibleFollower, ResultError, SolverMissing, OSError
 
 
 def explain(error: Exception) -> str:
@@ -84,7 +87,8 @@ def load_game(arguments: argparse.Namespace) -> Instance:
 def output_folder(arguments: argparse.Namespace, game: Instance) -> Path:
     """--out, or runs/<instance>-<command>. Whether it may be written to, result_folder.begin decides."""
     chosen: Path | None = arguments.out
-    return chosen or Path("runs") / f"{game.name}-{arguments.command}"
+    name = re.sub(r"[^\w.-]+", "-", game.name)
+    return chosen or Path("runs") / f"{name}-{arguments.command}"
 
 
 def print_json(summary: Mapping[str, Any]) -> None:
@@ -126,7 +130,8 @@ def result_lines(summary: Mapping[str, Any]) -> list[str]:
     if ties.get("found") is not None or ties.get("bound") is not None:
         line = f"pessimistic {money(ties.get('found'))} (found), >= {money(ties.get('bound'))} (bound)"
         if best and ties.get("found") is not None:
-            line += f": {percent((best - ties['found']) / abs(best))} of the profit rests on ties"
+            share = (best - ties["found"]) / abs(best)
+            line += f": {percent(share) if share > 1e-9 else 'nothing'} of the profit rests on ties"
         lines.append(line)
     lines += [f"  {note}" for note in summary["notes"]]
     for check in failed:
@@ -136,13 +141,3 @@ def result_lines(summary: Mapping[str, Any]) -> list[str]:
         )
     lines.append(f"The result is in {summary['out']}.")
     return lines
-
-
-def money(value: float | None, digits: int = 2) -> str:
-    """'19 655.13', or 'none' for a number that doesn't exist."""
-    return "none" if value is None or not math.isfinite(value) else f"{value:,.{digits}f}".replace(",", " ")
-
-
-def percent(value: float | None) -> str:
-    """'0.95 %', or 'none'."""
-    return "none" if value is None or not math.isfinite(value) else f"{100.0 * value:.3g} %"

@@ -3,8 +3,18 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
+from typing import Any
 
-from mpec.commands.common import EXIT_DONE, EXIT_NO_POINT, UsageError, print_json
+from mpec.commands.common import (
+    EXIT_BAD_INPUT,
+    EXIT_DONE,
+    EXIT_NO_POINT,
+    VERDICT_EXITS,
+    UsageError,
+    print_json,
+)
+from mpec.wording import percent
 
 
 def assign(arguments: argparse.Namespace) -> int:
@@ -66,6 +76,48 @@ def assign(arguments: argparse.Namespace) -> int:
 
 
 def solve_bilevel(arguments: argparse.Namespace) -> int:
-    raise UsageError(
-        "`mpec solve-bilevel` is not part of this version.\n  From Python: mpec.single_level(model, ...)."
+    """A linear bilevel problem from MPS and AUX files; a refusal leaves with 2, else the verdict decides."""
+    from mpec.bilevel_files import BilevelFileError
+    from mpec.bilevel_files import solve_bilevel as solve
+    from mpec.bilevel_solution import BilevelSolution
+    from mpec.refusals import Refused
+
+    try:
+        summary = solve(
+            arguments.file,
+            arguments.aux,
+            arguments.mode,
+            arguments.solver,
+            time_limit=arguments.time_limit,
+            export=arguments.export,
+        )
+    except BilevelFileError as error:
+        raise UsageError(str(error)) from error
+    except Refused as error:
+        summary = BilevelSolution(
+            "refused", "REFUSED", reason=str(error), solver=arguments.solver, mode=arguments.mode
+        ).summary()
+    if arguments.json:
+        print_json(summary)
+    else:
+        _print_bilevel(summary)
+    return {**VERDICT_EXITS, "REFUSED": EXIT_BAD_INPUT}[summary["verdict"]]
+
+
+def _print_bilevel(summary: Mapping[str, Any]) -> None:
+    """Verdict, objectives, every variable, failed checks."""
+    print(
+        f"{summary['verdict']} ({summary['status']}){': ' + summary['reason'] if summary['reason'] else ''}"
     )
+    if summary["leader_objective"] is None:
+        return
+    print(
+        f"leader {summary['leader_objective']!r}, bound {summary['bound']!r}, gap {percent(summary['gap'])}"
+    )
+    print(f"follower {summary['follower_objective']!r}")
+    wide = max(map(len, summary["variables"]), default=0)
+    for name, value in summary["variables"].items():
+        print(f"  {name:<{wide}}  {value!r}")
+    for check in summary["checks"]:
+        if not check["passed"]:
+            print(f"  failed: {check['name']}, {check['value']!r} above {check['tolerance']!r}")

@@ -39,8 +39,6 @@ def _headline(game: Instance, arguments: argparse.Namespace) -> str:
 
 
 def _options(arguments: argparse.Namespace, out: Path) -> SolveOptions:
-    if arguments.export is not None and arguments.export.suffix.lower() not in (".mps", ".lp"):
-        raise UsageError(f"--export {arguments.export}: the name must end in .mps or .lp.")
     return SolveOptions(
         method=arguments.method,
         gap=arguments.gap,

@@ -10,13 +10,12 @@ from mpec.commands.common import (
     EXIT_DONE,
     VERDICT_EXITS,
     UsageError,
-    money,
-    percent,
     print_json,
     print_result,
     progress,
     result_summary,
 )
+from mpec.wording import money, percent
 
 
 def certify(arguments: argparse.Namespace) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -19,14 +20,11 @@ from mpec.equilibrium import Equilibrium
 from mpec.followers.assemble import point
 from mpec.followers.dispatch import DispatchSolver
 from mpec.followers.regulated import regulated_prices
-from mpec.followers.ties import TieRule, best_tie, tie_set
+from mpec.followers.splits import favoured_splits
 from mpec.followers.uniqueness import answer_is_unique
 from mpec.followers.users import Users
 
-Array = np.ndarray
-
-TIE_ROUNDS = 4
-"""So often an hour's split is chosen again at the electricity price that the last split led to."""
+Array = np.ndarray[Any, Any]
 
 
 @dataclass
@@ -61,34 +59,26 @@ class Follower:
             return np.broadcast_to(self._tariff[:, t], load.shape)
         return self.dispatch.prices(t, load, favour=-1 if self.pessimistic else 1)[0]
 
-    def _profit(self, t: int, prices: Array, flows: Array) -> float:
-        """The leader's profit per hour of one split (R,) in hour t, money/h."""
+    def _splits(self, t: int, flows: Array, prices: Array, incoming: Array) -> Array:
+        """The ties (K, R) of equilibria (K, R) that suit the leader best (or worst)."""
+        return favoured_splits(
+            self.users.model,
+            flows,
+            prices,
+            self.users.fixed_cost(prices),
+            self.users.right_side(t, incoming),
+            lambda rows, load: self._electricity(t, load),
+            self.capacity_kw,
+            -1.0 if self.pessimistic else 1.0,
+        )
+
+    def _best(self, t: int, flows: Array, prices: Array) -> int:
+        """Which of the splits (n, R) the greedy choice takes: least excess first, then the hour's profit."""
         load = flows @ self.users.model.plan_kwh
-        return float((prices - self._electricity(t, load[None])[0]) @ load)
-
-    def _split(self, t: int, flows: Array, prices: Array, incoming: Array) -> Array:
-        """The tie of an equilibrium (R,) that suits the leader best (or worst)."""
-        if tie_set(self.users, flows, prices).alone:
-            return flows
-        sign = -1.0 if self.pessimistic else 1.0
-        plan = self.users.model.plan_kwh
-        best, best_key = flows, self._key(t, prices, flows)
-        now = flows
-        for _ in range(TIE_ROUNDS):
-            cost = self._electricity(t, (now @ plan)[None])[0]
-            rule = TieRule(sign * (plan @ (prices - cost)), self.capacity_kw)
-            now = best_tie(self.users, t, now, prices, incoming, rule)
-            key = self._key(t, prices, now)
-            if key <= best_key:
-                break
-            best, best_key = now, key
-        return best
-
-    def _key(self, t: int, prices: Array, flows: Array) -> tuple[float, float]:
-        """What the greedy choice maximises: first no excess over the stations' limits, then the profit."""
-        over = np.maximum(flows @ self.users.model.plan_kwh - self.capacity_kw * (1 + 1e-9), 0.0).sum()
-        profit = self._profit(t, prices, flows)
-        return -float(over), -profit if self.pessimistic else profit
+        over = np.maximum(load - self.capacity_kw * (1 + 1e-9), 0.0).sum(axis=1)
+        profit = ((prices - self._electricity(t, load)) * load).sum(axis=1)
+        allowed = over <= over.min() * (1 + 1e-9)
+        return int(np.argmax(np.where(allowed, -profit if self.pessimistic else profit, -np.inf)))
 
     # ---- the day ---------------------------------------------------------------------------------
     def flows(self, prices: Array, *, starts: int = 1) -> tuple[Array, Array, list[bool]]:
@@ -100,8 +90,9 @@ class Follower:
         for t in range(len(instance.periods)):
             rho = prices[:, t]
             found = users.candidates(t, rho, incoming, starts=starts)
-            splits = [self._split(t, w, rho, incoming) for w in found]
-            chosen = max(splits, key=lambda w: self._key(t, rho, w)) if len(splits) > 1 else splits[0]
+            count = len(found)
+            splits = self._splits(t, np.array(found), np.tile(rho, (count, 1)), np.tile(incoming, (count, 1)))
+            chosen = splits[self._best(t, splits, rho)] if count > 1 else splits[0]
             unique.append(len(found) == 1 and answer_is_unique(users, t, chosen, rho, incoming))
             gaps[t] = users.gap(t, chosen, rho, incoming)
             flows[:, t] = chosen
@@ -128,7 +119,9 @@ class Follower:
             solver=self.dispatch.solver,
             options={
                 "pessimistic": self.pessimistic,
-                "ties": "greedy hour by hour " + ("against" if self.pessimistic else "in favour of") + " the leader",
+                "ties": "greedy hour by hour "
+                + ("against" if self.pessimistic else "in favour of")
+                + " the leader",
                 "users_gap": worst,
             },
             unique=all(unique),
@@ -150,8 +143,7 @@ class Follower:
         for t in range(periods):
             rho = prices[:, :, t]
             flows, _ = users.solve(t, rho, incoming)
-            for k in range(count):
-                flows[k] = self._split(t, flows[k], rho[k], incoming[k])
+            flows = self._splits(t, flows, rho, incoming)
             incoming, _, loads[:, :, t] = users.residual(flows)
             if instance.tariff_mode != "regulated":
                 bill += (self._electricity(t, loads[:, :, t]) * loads[:, :, t]).sum(axis=1)

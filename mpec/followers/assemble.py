@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from mpec.followers.dispatch import DispatchSolver, PeriodDispatch
 from mpec.followers.regulated import regulated_prices
 from mpec.followers.users import Users
 
-Array = np.ndarray
+Array = np.ndarray[Any, Any]
 
 USED = 1e-12
 """Flows below this share of their O-D pair's vehicles are rounding and are set to zero."""

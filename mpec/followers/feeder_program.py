@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -24,7 +25,7 @@ from formulations.dispatch_data import INNER_SCALE
 from formulations.feeder_tree import feeder_tree
 from instances.model import Instance
 
-Array = np.ndarray
+Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)
@@ -68,8 +69,8 @@ class FeederProgram:
 class ScenarioData:
     """The right sides of one period and scenario, conditional and per hour.
 
-    base_p, base_q (B,); upper_decision (Z,) (lower is 0); cost (Z,) money per kWh of decision, after the
-    import is eliminated; fixed_cost money/h and load_cost money/kWh: cost = fixed + load_cost sum(P) + cost.z;
+    base_p, base_q (B,); upper_decision (Z,) (lower is 0); cost (Z,) money per kWh of decision, the
+    import eliminated; fixed_cost money/h, load_cost money/kWh: cost = fixed + load_cost sum(P) + cost.z;
     lower, upper (I,): limits of rows.z + by_load.P.
     """
 
@@ -119,12 +120,21 @@ def feeder_program(instance: Instance) -> FeederProgram:
     v0 = feeder.root_voltage_pu**2
     for b, bus in enumerate(instance.buses):
         if b != tree.root:
-            add(f"v[{bus.id}]", "voltage", voltage_p[b], voltage_q[b], bus.vmin_pu**2 - v0, bus.vmax_pu**2 - v0)
+            add(
+                f"v[{bus.id}]",
+                "voltage",
+                voltage_p[b],
+                voltage_q[b],
+                bus.vmin_pu**2 - v0,
+                bus.vmax_pu**2 - v0,
+            )
 
     row_p, row_q = np.array([e[0] for e in entries]), np.array([e[1] for e in entries])
     size = np.maximum(np.abs(row_p).max(axis=1), np.abs(row_q).max(axis=1))
     # Voltage rows are in p.u. per kW; scaling them to 1 keeps a solver's absolute tolerance meaningful.
-    factor = np.array([1.0 / m if kind == "voltage" and m > 0 else 1.0 for m, kind in zip(size, group, strict=True)])
+    factor = np.array(
+        [1.0 / m if kind == "voltage" and m > 0 else 1.0 for m, kind in zip(size, group, strict=True)]
+    )
     row_p, row_q = row_p * factor[:, None], row_q * factor[:, None]
     decision_p, decision_q, shed_bus = _decisions(instance)
     station_bus = np.array([buses[m.bus] for m in instance.stations], int)
@@ -207,3 +217,16 @@ def scenario_data(program: FeederProgram, period_index: int, scenario_index: int
         lower=program.lower - base_rows,
         upper=program.upper - base_rows,
     )
+
+
+def station_prices(
+    program: FeederProgram, data: ScenarioData, row_multiplier: Array
+) -> tuple[Array, Array, Array]:
+    """lambda (B,), pi (B,) and the stations' price (M,), conditional, from the duals of the rows (I,).
+
+    V(P) depends on a bus's demand through the import it costs and through every row's limit:
+    lambda_b = import price - sum_i H_p[i, b] y_i, and the same with H_q for pi.
+    """
+    active = data.load_cost - program.row_p.T @ row_multiplier
+    reactive = -program.row_q.T @ row_multiplier
+    return active, reactive, active[program.station_bus] + program.tan_phi * reactive[program.station_bus]

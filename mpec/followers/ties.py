@@ -1,4 +1,4 @@
-"""Choosing among equilibria that differ in who uses which of the equally cheap routes.
+"""Equilibria that differ in who uses which of the equally cheap routes: the moves between them.
 
 Without residual flow (q = 0) all equilibria of an hour have the same flow on every road whose time depends
 on it, so they are exactly the polytope
@@ -6,30 +6,29 @@ on it, so they are exactly the polytope
     w >= 0 on the routes with c_k = cmin,   sum_k on_road[k, a] w_k = x_a (roads with alpha, beta > 0),
     sum_{k in rs} w_k = D_rs,
 
-and what the leader earns at given electricity prices is linear on it: one linear program. With residual flow
-the equilibria with these routes tied form a curved set; the program is then solved on its tangent space
+and what the leader earns at given electricity prices is linear on it. With residual flow the equilibria with
+these routes tied form a curved set, whose tangent space is
 
-    kappa on_road diag(t') on_road' dw = du,    d( sum_{k in rs} w_k (1 + q T_k) ) = 0
+    kappa on_road diag(t') on_road' dw = du,    d( sum_{k in rs} w_k (1 + q T_k) ) = 0.
 
-and the users' solver leads the result back to an equilibrium (the caller keeps it only if it is better).
-Programs are written in coordinates of the null space, whose dimension is small.
+A `TieSet` holds a basis of these moves; `extreme_split` solves the linear program over them, by enumeration
+of vertices where it is small (it has one to three dimensions nearly always), else with the LP solver.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from itertools import combinations
+from typing import Any
 
 import numpy as np
 
+from mpec.followers.users_model import UsersModel
 from mpec.linear_model import LinearModel
 from mpec.solvers import open_session
 
-if TYPE_CHECKING:
-    from mpec.followers.users import Users
-
-Array = np.ndarray
+Array = np.ndarray[Any, Any]
 
 TIE = 1e-10
 """A route counts as equally cheap within this share of its cost."""
@@ -37,14 +36,8 @@ TIE = 1e-10
 RANK = 1e-9
 """Singular values below this share of the largest count as zero."""
 
-
-@dataclass(frozen=True)
-class TieRule:
-    """favour (R,): money per unit of route flow to maximise; capacity_kw (M,) or None: limits to respect
-    where some tie does (else the total excess is least)."""
-
-    favour: Array
-    capacity_kw: Array | None = None
+MOST_VERTICES = 5000
+"""Up to so many candidate vertices are enumerated; beyond, the LP solver is asked."""
 
 
 @dataclass(frozen=True)
@@ -62,132 +55,197 @@ class TieSet:
         return not self.moves.shape[1]
 
 
-def tie_set(users: Users, flows: Array, prices: Array) -> TieSet:
-    """The ties of an equilibrium (R,) at prices (M,)."""
-    model, q = users.model, users.model.residual_share
-    road, slope = model.road_time((flows @ model.on_road)[None])
+@dataclass(frozen=True)
+class TieRule:
+    """favour (R,): money per unit of route flow to maximise; capacity_kw (M,) or None: limits to respect
+    where some tie does (else the total excess is least)."""
+
+    favour: Array
+    capacity_kw: Array | None = None
+
+
+def tie_sets(model: UsersModel, flows: Array, fixed: Array) -> list[TieSet]:
+    """The ties of equilibria (K, R) at fixed costs (K, R)."""
+    q = model.residual_share
+    if not len(model.pair):
+        return [TieSet(np.zeros(0, int), np.zeros((0, 0)), False) for _ in flows]
+    road, slope = model.road_time(flows @ model.on_road)
     time = model.route_time(road)
-    cost = model.kappa * time + users.fixed_cost(prices[None])
-    excess = (cost - model.slot_min(cost)[:, model.slot])[0]
-    served = (model.slot_sum(flows[None])[0] > 0.0)[model.slot]
-    size = np.maximum(np.abs(cost[0]), np.abs(cost[0] - excess))
-    routes = np.flatnonzero(((excess <= TIE * size) | (flows > 0.0)) & served)
-    slots = np.unique(model.slot[routes])
-    if len(routes) == len(slots):
-        return TieSet(routes, np.zeros((len(routes), 0)), False)
-    member = (model.slot[routes] == slots[:, None]).astype(float)
-    grows = (model.alpha > 0.0) & (model.beta > 0.0)
-    on = model.on_road[routes]
+    cost = model.kappa * time + fixed
+    excess = cost - model.slot_min(cost)[:, model.slot]
+    served = (model.slot_sum(flows) > 0.0)[:, model.slot]
+    size = np.maximum(np.abs(cost), np.abs(cost - excess))
+    tied = ((excess <= TIE * size) | (flows > 0.0)) & served
+    count = tied.sum(axis=1)
+    some = np.flatnonzero(count > np.add.reduceat(tied, model.starts, axis=1).astype(bool).sum(axis=1))
+    found = [TieSet(np.flatnonzero(row), np.zeros((n, 0)), False) for row, n in zip(tied, count, strict=True)]
+    if not len(some):
+        return found
+    wide = int(count[some].max())
+    order = np.argsort(~tied[some], axis=1, kind="stable")[:, :wide]
+    line = np.arange(len(some))[:, None]
+    real = tied[some][line, order]
+    on = model.on_road[order] * real[:, :, None]
     if q == 0.0:
-        held = on[:, grows].T if model.kappa > 0.0 else np.zeros((0, len(routes)))
-        moves = _null_space(np.vstack([held[held.any(axis=1)], member]))
-        return TieSet(routes, moves, False)
-    bent = (on * slope[0]) @ on.T
-    weight = np.diag(1.0 + q * time[0, routes]) + q * flows[routes][:, None] * bent
-    scale = max(1.0, float(model.kappa * np.abs(bent).max()))
+        matrix = _fixed_roads(model, on, order, real)
+    else:
+        weight = 1.0 + q * time[some][line, order]
+        matrix = _tangent(model, on, order, real, weight, flows[some][line, order], slope[some])
+    _, values, right = np.linalg.svd(matrix, full_matrices=False)
+    rank = (values > RANK * values[:, :1]).sum(axis=1)
+    for i, k in enumerate(some):
+        basis = right[i, rank[i] :, : count[k]].T
+        found[k] = TieSet(found[k].routes, np.where(np.abs(basis) > 1e-13, basis, 0.0), q > 0.0)
+    return found
+
+
+def _member(model: UsersModel, order: Array, real: Array) -> Array:
+    """(n, slots, wide) 1 where the route belongs to the O-D pair."""
+    slots = np.arange(len(model.starts))
+    member = (model.slot[order][:, None, :] == slots[:, None]) & real[:, None, :]
+    return np.asarray(member, float)
+
+
+def _fixed_roads(model: UsersModel, on: Array, order: Array, real: Array) -> Array:
+    """Rows that hold the flows of roads that can be congested, and the totals of the O-D pairs."""
+    grows = (model.alpha > 0.0) & (model.beta > 0.0) & (model.kappa > 0.0)
+    pad = np.where(real, 0.0, 1.0)[:, :, None] * np.eye(order.shape[1])
+    held = on.transpose(0, 2, 1) * grows[:, None]
+    return np.asarray(np.concatenate([held, _member(model, order, real), pad], axis=1))
+
+
+def _tangent(
+    model: UsersModel, on: Array, order: Array, real: Array, weight: Array, flows: Array, slope: Array
+) -> Array:
+    """The tangent equations in (dw, du); padding and pairs without routes get an equation of their own."""
+    count, wide = order.shape
+    slots = len(model.starts)
+    member = _member(model, order, real)
+    bent = (on * slope[:, None, :]) @ on.transpose(0, 2, 1)
+    scale = np.maximum(1.0, model.kappa * np.abs(bent).max(axis=(1, 2)))
+    index = np.arange(wide)
+    weighted = model.residual_share * flows[:, :, None] * bent
+    weighted[:, index, index] += weight
+    matrix = np.zeros((count, wide + slots, wide + slots))
+    matrix[:, :wide, :wide] = model.kappa * bent / scale[:, None, None]
+    matrix[:, index, index] += ~real
+    matrix[:, :wide, wide:] = -member.transpose(0, 2, 1)
+    matrix[:, wide:, :wide] = member @ weighted
+    index = wide + np.arange(slots)
+    matrix[:, index, index] += member.sum(axis=2) == 0.0
     # An empty road's time starts to grow with slope 0; only its flow tells that it would.
-    empty = grows & (slope[0] <= 1e-12 * model.free_flow_h / model.capacity) & on.any(axis=0)
-    matrix = np.block(
-        [
-            [model.kappa * bent / scale, -member.T],
-            [member @ weight, np.zeros((len(slots), len(slots)))],
-            [on[:, empty].T, np.zeros((int(empty.sum()), len(slots)))],
-        ]
-    )
-    return TieSet(routes, _null_space(matrix)[: len(routes)], True)
+    flat = slope <= 1e-12 * model.free_flow_h / model.capacity
+    empty = flat & (model.alpha > 0.0) & (model.beta > 0.0) & on.any(axis=1)
+    if empty.any():
+        held = np.zeros((count, len(model.alpha), wide + slots))
+        held[:, :, :wide] = (on * empty[:, None, :]).transpose(0, 2, 1)
+        matrix = np.concatenate([matrix, held], axis=1)
+    return matrix
 
 
-def _null_space(matrix: Array) -> Array:
-    """Orthonormal basis (columns) of the null space."""
-    _, values, right = np.linalg.svd(matrix)
-    rank = int((values > RANK * values.max()).sum())
-    basis = right[rank:].T
-    return np.where(np.abs(basis) > 1e-13, basis, 0.0)
-
-
-def best_tie(users: Users, t: int, flows: Array, prices: Array, incoming: Array, rule: TieRule) -> Array:
-    """The favoured split (R,) among the ties of an equilibrium; the equilibrium itself if it is alone."""
-    ties = tie_set(users, flows, prices)
-    if ties.alone or not _matters(users, ties, rule):
-        return flows
-    moved = flows.copy()
-    moved[ties.routes] = _extreme(users, ties, flows, rule)
-    if ties.curved:
-        moved = users.solve(t, prices[None], incoming[None], moved[None])[0][0]
-    return moved
-
-
-def _matters(users: Users, ties: TieSet, rule: TieRule) -> bool:
-    """Whether a move changes what is favoured, or a station's load where limits are given."""
+def moves_matter(model: UsersModel, ties: TieSet, rule: TieRule, load: Array) -> bool:
+    """Whether a move changes what is favoured, or a load where some limit is exceeded at loads (M,)."""
+    if ties.alone:
+        return False
     favour = rule.favour[ties.routes]
     if np.abs(favour @ ties.moves).max() > 1e-12 * (1e-300 + np.abs(favour).max()):
         return True
-    return rule.capacity_kw is not None and load_moves(users, ties)
+    over = rule.capacity_kw is not None and bool((load > rule.capacity_kw).any())
+    return over and load_moves(model, ties)
 
 
-def load_moves(users: Users, ties: TieSet) -> bool:
+def load_moves(model: UsersModel, ties: TieSet) -> bool:
     """Whether a move changes a station's load."""
-    plan = users.model.plan_kwh[ties.routes]
+    plan = model.plan_kwh[ties.routes]
     return bool(np.abs(plan.T @ ties.moves).max() > 1e-10 * (1.0 + plan.max()))
 
 
-def _extreme(users: Users, ties: TieSet, flows: Array, rule: TieRule) -> Array:
-    """The flows of the tied routes that the linear program over the moves ends at."""
-    now, favour = flows[ties.routes], rule.favour[ties.routes]
-    plan = users.model.plan_kwh[ties.routes]
+def extreme_split(model: UsersModel, ties: TieSet, flows: Array, rule: TieRule) -> Array:
+    """The flows (R,) that the linear program over the moves ends at: least excess first, then favour."""
+    now, favour = flows[ties.routes], rule.favour[ties.routes] @ ties.moves
+    load = flows @ model.plan_kwh
+    effect = model.plan_kwh[ties.routes].T @ ties.moves
+    limited = np.zeros(len(load), bool) if rule.capacity_kw is None else np.abs(effect).max(axis=1) > 1e-12
+    room = np.zeros(0) if rule.capacity_kw is None else (rule.capacity_kw - load)[limited]
+    effect = effect[limited]
+    steps = _vertex_steps(ties.moves, now, effect, room)
+    step = (
+        _by_solver(ties.moves, now, favour, effect, room)
+        if steps is None
+        else steps[_best(steps @ favour, steps @ effect.T - room)]
+    )
+    split = flows.copy()
+    split[ties.routes] = np.maximum(now + ties.moves @ step, 0.0)
+    return split
+
+
+def _best(worth: Array, over: Array) -> int:
+    """Index of the vertex with the least total excess, and of those the largest worth; the first of equals.
+
+    Equal means within rounding, so that the choice does not depend on it.
+    """
+    excess = np.maximum(over, 0.0).sum(axis=1)
+    allowed = excess <= float(excess.min()) * (1.0 + 1e-9) + 1e-9
+    most = float(worth[allowed].max())
+    return int(np.argmax(allowed & (worth >= most - 1e-9 * (1e-300 + np.abs(worth[allowed]).max()))))
+
+
+def _vertex_steps(moves: Array, now: Array, effect: Array, room: Array) -> Array | None:
+    """All vertices (n, dimension) cut out by w >= 0 and the stations' limits, and 0; None if too many.
+
+    Least excess and then largest worth are found at one of them, both being piecewise linear.
+    """
+    planes, size = np.vstack([-moves, effect]), moves.shape[1]
+    values = np.concatenate([now, room])
+    keep = np.abs(planes).max(axis=1) > 1e-12
+    planes, values = planes[keep], values[keep]
+    if math.comb(len(planes), size) > MOST_VERTICES:
+        return None
+    chosen = np.array(list(combinations(range(len(planes)), size)), int).reshape(-1, size)
+    matrix = planes[chosen]
+    regular = np.abs(np.linalg.det(matrix)) > 1e-10
+    steps = np.linalg.solve(matrix[regular], values[chosen[regular]][:, :, None])[:, :, 0]
+    steps = np.vstack([np.zeros((1, size)), steps])
+    feasible = (now + steps @ moves.T >= -1e-10 * (1.0 + now.max())).all(axis=1)
+    feasible[0] = True
+    return np.asarray(steps[feasible])
+
+
+def _by_solver(moves: Array, now: Array, favour: Array, effect: Array, room: Array) -> Array:
+    """The same program by the LP solver: limits elastic, their total excess minimised first."""
     model = LinearModel(name="ties", maximise=True)
-    size = ties.moves.shape[1]
-    step = model.add_variables([f"move[{i}]" for i in range(size)], -math.inf, math.inf)
-    for k, row, w in zip(ties.routes, ties.moves, now, strict=True):
+    step = model.add_variables([f"move[{i}]" for i in range(moves.shape[1])], -math.inf, math.inf)
+    for k, (row, w) in enumerate(zip(moves, now, strict=True)):
         model.add_row(f"flow[{k}]", step, row, -w, math.inf)
-    over: list[int] = []
-    if rule.capacity_kw is not None:
-        load = flows @ users.model.plan_kwh
-        for m in np.flatnonzero(plan.any(axis=0)):
-            extra = model.add_variable(f"over[{m}]")
-            over.append(extra)
-            model.add_row(
-                f"capacity[{m}]",
-                [*step, extra],
-                [*(plan[:, m] @ ties.moves), -1.0],
-                -math.inf,
-                float(rule.capacity_kw[m] - load[m]),
-            )
+    over = model.add_variables([f"over[{m}]" for m in range(len(room))])
+    for m, (row, limit) in enumerate(zip(effect, room, strict=True)):
+        model.add_row(f"capacity[{m}]", [*step, over[m]], [*row, -1.0], -math.inf, limit)
     session = open_session(model)
     cost = np.zeros(model.columns)
-    if over and (load > rule.capacity_kw).any():
+    if len(over):
         cost[over] = -1.0
         session.set_objective(cost, maximise=True)
         least = session.solve()
         if least.x is None:
-            return np.asarray(now)
-        # No excess stays no excess; where some is unavoidable, its total may not grow.
-        session.add_row("excess", np.array(over), np.ones(len(over)), -math.inf, float(least.x[over].sum()))
-    elif over:
-        session.set_bounds(np.array(over), np.zeros(len(over)), np.zeros(len(over)))
+            return np.zeros(len(step))
+        session.add_row("excess", over, np.ones(len(over)), -math.inf, max(float(least.x[over].sum()), 0.0))
     cost[:] = 0.0
-    gain = favour @ ties.moves
-    # rounding errors as an objective make HiGHS end without a status
-    cost[step] = np.where(np.abs(gain) > 1e-12 * np.abs(favour).max(), gain, 0.0)
+    cost[step] = favour
     session.set_objective(cost, maximise=True)
     best = session.solve()
     session.close()
-    if best.status != "optimal" or best.x is None:
-        return np.asarray(now)
-    return np.maximum(now + ties.moves @ best.x[:size], 0.0)
+    return np.zeros(len(step)) if best.x is None else np.asarray(best.x[step])
 
 
-def load_extremes(users: Users, flows: Array, prices: Array) -> tuple[Array, Array]:
+def load_extremes(model: UsersModel, flows: Array, fixed: Array) -> tuple[Array, Array]:
     """Least and largest station loads (M,), kW, over the ties of an equilibrium (R,) (q = 0: exact)."""
-    ties = tie_set(users, flows, prices)
-    load = flows @ users.model.plan_kwh
+    ties = tie_sets(model, flows[None], fixed[None])[0]
+    load = flows @ model.plan_kwh
     low, high = load.copy(), load.copy()
-    if ties.alone or not load_moves(users, ties):
+    if ties.alone or not load_moves(model, ties):
         return low, high
     for m in range(len(load)):
-        energy = users.model.plan_kwh[:, m]
-        change = _extreme(users, ties, flows, TieRule(-energy)) - flows[ties.routes]
-        low[m] += float(energy[ties.routes] @ change)
-        change = _extreme(users, ties, flows, TieRule(energy)) - flows[ties.routes]
-        high[m] += float(energy[ties.routes] @ change)
+        energy = model.plan_kwh[:, m]
+        low[m] = float(energy @ extreme_split(model, ties, flows, TieRule(-energy)))
+        high[m] = float(energy @ extreme_split(model, ties, flows, TieRule(energy)))
     return low, high

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mpec.followers.ties import load_extremes, tie_set
+from mpec.followers.ties import load_extremes, tie_sets
 
 if TYPE_CHECKING:
     from mpec.followers.users import Users
 
-Array = np.ndarray
+Array = np.ndarray[Any, Any]
 
 
 def answer_is_unique(users: Users, t: int, flows: Array, prices: Array, incoming: Array) -> bool:
@@ -27,9 +27,10 @@ def answer_is_unique(users: Users, t: int, flows: Array, prices: Array, incoming
     """
     if users.model.residual_share > 0.0 and not _times_are_unique(users, t, prices, incoming):
         return False
-    if tie_set(users, flows, prices).alone:
+    fixed = users.fixed_cost(prices[None])
+    if tie_sets(users.model, flows[None], fixed)[0].alone:
         return True
-    low, high = load_extremes(users, flows, prices)
+    low, high = load_extremes(users.model, flows, fixed[0])
     return not np.any(high - low > 1e-7 * (1.0 + np.abs(high)))
 
 
@@ -43,7 +44,8 @@ def _times_are_unique(users: Users, t: int, prices: Array, incoming: Array) -> b
     usable = (demand > 0.0)[model.slot]
     slots = np.arange(len(model.starts))
     member = model.slot == slots[:, None]
-    flow_low, flow_high = np.zeros(model.on_road.shape[1]), None
+    flow_low = np.zeros(model.on_road.shape[1])
+    flow_high: Array | None = None
     for _ in range(20):
         before = usable.sum()
         upper = np.zeros(model.on_road.shape[1])

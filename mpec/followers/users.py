@@ -9,15 +9,21 @@ equilibria: several starts are tried and the best one for `favour` is returned, 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from formulations.routes import RouteSet
-from mpec.followers.ties import TieRule, best_tie
+from mpec.followers.splits import best_splits
 from mpec.followers.uniqueness import answer_is_unique
-from mpec.followers.wardrop import UsersModel, equilibria
+from mpec.followers.users_model import UsersModel
+from mpec.followers.wardrop import equilibria, free_flow_start, gap_of
 
-Array = np.ndarray
+Array = np.ndarray[Any, Any]
+
+
+GOOD = 1e-10
+"""A relative gap up to which flows count as an equilibrium."""
 
 
 @dataclass(frozen=True)
@@ -80,13 +86,21 @@ class Users:
     def solve(
         self, t: int, prices: Array, incoming: Array, start: Array | None = None
     ) -> tuple[Array, Array]:
-        """Flows (K, R) and gaps (K,) for prices (K, M) and incoming residuals (K, N); one start each."""
-        return equilibria(self.model, self.fixed_cost(prices), self.right_side(t, incoming), start)
+        """Flows (K, R) and gaps (K,) for prices (K, M) and incoming residuals (K, N), from one start each
+        (rows that don't get below a gap of 1e-10 are tried again from others)."""
+        fixed, demand = self.fixed_cost(prices), self.right_side(t, incoming)
+        flows, gap = equilibria(self.model, fixed, demand, start)
+        for other in self.starts(5) if np.any(gap > GOOD) else ():
+            bad = np.flatnonzero(gap > GOOD)
+            again, smaller = equilibria(self.model, fixed[bad], demand[bad], np.tile(other, (len(bad), 1)))
+            better = smaller < gap[bad]
+            flows[bad[better]], gap[bad[better]] = again[better], smaller[better]
+        return flows, gap
 
-    def starts(self, t: int, incoming: Array, count: int, seed: int = 0) -> Array:
+    def starts(self, count: int, seed: int = 0) -> Array:
         """Different flows (count, R) to start from, scaled to the demand by the solver."""
         rng = np.random.default_rng(seed)
-        spread = np.ones((count, len(self.model.pair)))
+        spread = np.ones((max(count, 0), len(self.model.pair)))
         if count > 1:
             # Nearly one route per pair, a different one in every start: corners of the simplex.
             draws = rng.random((count - 1, len(self.model.pair)))
@@ -122,10 +136,10 @@ class Users:
 
     def gap(self, t: int, flows: Array, prices: Array, incoming: Array) -> float:
         """The gap of flows (R,), as in :class:`UsersAnswer`."""
-        from mpec.followers.wardrop import gap_of
-
         return float(
-            gap_of(self.model, flows[None], self.fixed_cost(prices[None]), self.right_side(t, incoming[None]))[0]
+            gap_of(
+                self.model, flows[None], self.fixed_cost(prices[None]), self.right_side(t, incoming[None])
+            )[0]
         )
 
     def answer(
@@ -142,39 +156,43 @@ class Users:
         """One period's equilibrium; see :func:`users_equilibrium`."""
         prices, incoming = np.asarray(prices, float), np.asarray(incoming, float)
         found = self.candidates(t, prices, incoming, start=start, starts=starts)
-        chosen: list[tuple[float, float, Array]] = []
-        for flows in found:
-            if favour is not None or capacity_kw is not None:
-                rule = TieRule(np.zeros(len(flows)) if favour is None else favour, capacity_kw)
-                flows = best_tie(self, t, flows, prices, incoming, rule)
-            load = flows @ self.model.plan_kwh
-            over = 0.0 if capacity_kw is None else float(np.maximum(load - capacity_kw, 0.0).sum())
-            worth = 0.0 if favour is None else float(favour @ flows)
-            chosen.append((over, worth, flows))
-        over_least = min(c[0] for c in chosen)
-        allowed = [c for c in chosen if c[0] <= over_least * (1 + 1e-9) + 1e-9]
-        flows = max(allowed, key=lambda c: c[1])[2]
+        flows = found[0]
+        if favour is not None or capacity_kw is not None:
+            worth = np.zeros(len(flows)) if favour is None else np.asarray(favour, float)
+            flows = self._favoured(t, np.array(found), prices, incoming, worth, capacity_kw)
         unique = len(found) == 1 and answer_is_unique(self, t, flows, prices, incoming)
         return self.pack(flows, prices, self.gap(t, flows, prices, incoming), unique)
+
+    def _favoured(
+        self, t: int, found: Array, prices: Array, incoming: Array, favour: Array, capacity_kw: Array | None
+    ) -> Array:
+        """Of equilibria (n, R) and their ties the one with least excess, then the largest favour . w."""
+        count = len(found)
+        fixed = np.tile(self.fixed_cost(prices[None]), (count, 1))
+        demand = np.tile(self.right_side(t, incoming[None]), (count, 1))
+        splits = best_splits(self.model, found, fixed, demand, favour, capacity_kw)
+        load = splits @ self.model.plan_kwh
+        over = np.zeros(count) if capacity_kw is None else np.maximum(load - capacity_kw, 0.0).sum(axis=1)
+        allowed = over <= over.min() * (1 + 1e-9) + 1e-9
+        return np.asarray(splits[int(np.argmax(np.where(allowed, splits @ favour, -np.inf)))])
 
     def candidates(
         self, t: int, prices: Array, incoming: Array, *, start: Array | None = None, starts: int = 4
     ) -> list[Array]:
         """Clearly different equilibria (R,) met from several starts; just one when xi = 0.
 
-        Equilibria with nearly the same road times are taken for ties of each other. A start that does not converge to 1e-10
-        is left out, unless none does: then the best one is kept and its gap tells.
+        Equilibria with nearly the same road times are taken for ties of each other. A start that does
+        not converge to 1e-10 is left out, unless none does: then the best one is kept and its gap tells.
         """
-        several = self.model.residual_share > 0.0 and starts > 1
-        flows, gap = self.solve(t, prices[None], incoming[None], None if start is None else start[None])
-        if several:
-            more = self.starts(t, incoming, starts - 1)
-            count = len(more)
-            extra, extra_gap = self.solve(
-                t, np.tile(prices, (count, 1)), np.tile(incoming, (count, 1)), more
-            )
-            flows, gap = np.vstack([flows, extra]), np.concatenate([gap, extra_gap])
-        good = gap <= max(1e-10, float(gap.min()))
+        if not len(self.model.pair):
+            return [np.zeros(0)]
+        several = starts if self.model.residual_share > 0.0 else 1
+        fixed, demand = self.fixed_cost(prices[None]), self.right_side(t, incoming[None])
+        first = free_flow_start(self.model, fixed, demand) if start is None else start[None]
+        begin = np.vstack([first, self.starts(several - 1)])
+        count = len(begin)
+        flows, gap = self.solve(t, np.tile(prices, (count, 1)), np.tile(incoming, (count, 1)), begin)
+        good = gap <= max(GOOD, float(gap.min()))
         kept: list[Array] = []
         marks: list[Array] = []
         for w in flows[good]:

@@ -19,9 +19,9 @@ from mpec.complementarity import Linear, Pair, finite
 from mpec.kkt import Kkt
 from mpec.linear_model import Array, LinearModel
 
-
 NEGLIGIBLE = 1e-8
-"""A side whose bound is at most this is only kept below it, without a binary: a relaxation that small is nothing."""
+"""A side whose bound is at most this is only kept below it, without a binary: a relaxation that small is
+nothing."""
 
 
 @dataclass(frozen=True)
@@ -79,13 +79,15 @@ def write(
     zero_s, zero_y = big_s <= NEGLIGIBLE, big_y <= NEGLIGIBLE
     binaries = np.full(count, -1)
     need = np.flatnonzero(~zero_s & ~zero_y)
-    binaries[need] = model.add_variables((f"active[{pairs[i].name}]" for i in need), 0.0, 1.0, integer=True)
+    binaries[need] = model.add_variables(
+        (f"active[{pairs[i].name}]" for i in need.tolist()), 0.0, 1.0, integer=True
+    )
     _rows(model, pairs, "slack", need, binaries, big_s, big_s, slack_free)
     _rows(model, pairs, "multiplier", need, binaries, -big_y, np.zeros(count), multiplier_free)
     _zero(model, pairs, "slack", np.flatnonzero(zero_s), np.maximum(big_s, slack_free))
     _zero(model, pairs, "multiplier", np.flatnonzero(zero_y & ~zero_s), np.maximum(big_y, multiplier_free))
     report = []
-    for i in need:
+    for i in need.tolist():
         p = pairs[i]
         for side, bound in (("slack", p.slack_bound), ("multiplier", p.multiplier_bound)):
             assert bound is not None
@@ -119,7 +121,7 @@ def _rows(
         return
     parts = [_side(pairs[i], side) for i in need]
     matrix, columns, constants = stack(parts)
-    matrix = sp.hstack([matrix, sp.diags(on_z[need])]).tocsr()
+    matrix = sp.hstack([matrix, sp.csr_matrix(sp.diags(on_z[need]))]).tocsr()
     model.add_rows(
         (f"pair[{pairs[i].name}].{side}" for i in need),
         matrix,

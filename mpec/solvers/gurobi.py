@@ -58,7 +58,8 @@ class GurobiSession(RebuildingSession):
         except self._gurobi.GurobiError as error:
             if error.errno == TOO_LARGE:
                 raise SolverMissing(
-                    f"Gurobi's licence here is limited in size (2000 columns, 2000 rows; 200 columns with products) and"
+                    "Gurobi's licence here is limited in size (2000 columns, 2000 rows; 200 columns"
+                    " with products) and"
                     f" {self.model.name!r} has {self.model.columns} columns and {self.model.rows} rows.\n"
                     "  Use solver highs (or scip), or install a full Gurobi licence (free for academic use)."
                 ) from error

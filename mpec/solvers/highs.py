@@ -17,6 +17,7 @@ from mpec.solvers.session import Solved, SolverError, SolverMissing, Status
 
 Array = np.ndarray
 _INF = highspy.kHighsInf
+_HIGHS: Any = highspy.Highs
 
 
 class HighsSession:
@@ -35,10 +36,11 @@ class HighsSession:
             )
         if model.quadratic_rows:
             raise SolverMissing(
-                f"HiGHS has no products of variables in rows ({model.quadratic_rows[0].name}); use solver gurobi or scip"
+                f"HiGHS has no products of variables in rows ({model.quadratic_rows[0].name}); use"
+                " solver gurobi or scip"
             )
         self.model = model
-        self._highs = highspy.Highs()
+        self._highs: Any = _HIGHS()
         for option, value in (
             ("output_flag", False),
             ("threads", threads),
@@ -92,7 +94,8 @@ class HighsSession:
         eigenvalues = np.linalg.eigvalsh(sign * hessian[used][:, used].toarray())
         if eigenvalues.min() < -1e-9 * max(1.0, float(np.abs(eigenvalues).max())):
             raise SolverMissing(
-                f"HiGHS solves convex quadratic objectives only (eigenvalue {eigenvalues.min():.6g}); use solver gurobi or scip"
+                f"HiGHS solves convex quadratic objectives only (eigenvalue {eigenvalues.min():.6g});"
+                " use solver gurobi or scip"
             )
         lower = sp.tril(hessian, format="csc")
         passed = highspy.HighsHessian()
@@ -257,22 +260,60 @@ class HighsSession:
     def _again(self) -> None:
         """A second, colder run for answers that would be costly if false: "unknown" and infeasible.
 
-        Without presolve and from no basis; then, if still unknown, with HiGHS's own looser tolerances.
+        Without presolve and from no basis; then with HiGHS's own looser tolerances. Infeasible is believed only
+        if both say so: HiGHS 1.15.1 was seen to call a feasible MILP infeasible at one integrality tolerance
+        (1e-7), with presolve or without, and to solve it at 1e-6 and at 1e-9.
         """
         highs = self._highs
         if highs.getModelStatus() == _S.kModelEmpty:
             return
-        for presolve, tolerance in (("off", tolerances.PRIMAL_FEASIBILITY), ("choose", 1e-7)):
+        for presolve, tolerance, whole in (
+            ("off", tolerances.PRIMAL_FEASIBILITY, tolerances.MIP_FEASIBILITY),
+            ("choose", 1e-7, 1e-6),
+        ):
             highs.clearSolver()
             highs.setOptionValue("presolve", presolve)
             highs.setOptionValue("primal_feasibility_tolerance", tolerance)
             highs.setOptionValue("dual_feasibility_tolerance", tolerance)
+            highs.setOptionValue("mip_feasibility_tolerance", whole)
             highs.run()
-            if highs.getModelStatus() in _STATUS:
+            if highs.getModelStatus() in _STATUS and highs.getModelStatus() != _S.kInfeasible:
                 break
+        highs.setOptionValue("mip_feasibility_tolerance", tolerances.MIP_FEASIBILITY)
         highs.setOptionValue("presolve", "choose")
         highs.setOptionValue("primal_feasibility_tolerance", tolerances.PRIMAL_FEASIBILITY)
         highs.setOptionValue("dual_feasibility_tolerance", tolerances.DUAL_FEASIBILITY)
+
+    def basis_by_name(self) -> dict[str, int]:
+        """The simplex basis of the last LP, by column and row name, for a later model with more rows."""
+        basis = self._highs.getBasis()
+        if not basis.valid:
+            return {}
+        found = {f"c:{n}": int(v) for n, v in zip(self.model.column_names, basis.col_status, strict=True)}
+        found.update({f"r:{n}": int(v) for n, v in zip(self.model.row_names, basis.row_status, strict=True)})
+        return found
+
+    def start_from(self, known: dict[str, int]) -> None:
+        """Begin from a stored basis: unknown rows basic, unknown columns at their lower bound.
+
+        Where the counts don't fit (rows or columns have gone), HiGHS starts from nothing.
+        """
+        if not known:
+            return
+        basis = highspy.HighsBasis()
+        at_lower, basic = int(highspy.HighsBasisStatus.kLower), int(highspy.HighsBasisStatus.kBasic)
+        columns = [known.get(f"c:{n}", at_lower) for n in self.model.column_names]
+        rows = [known.get(f"r:{n}", basic) for n in self.model.row_names]
+        missing = len(rows) - sum(v == basic for v in columns) - sum(v == basic for v in rows)
+        if missing > 0:
+            # Basic columns that are no more: slack rows take their places.
+            for i, v in enumerate(rows):
+                if missing and v != basic:
+                    rows[i], missing = basic, missing - 1
+        basis.col_status = [highspy.HighsBasisStatus(v) for v in columns]
+        basis.row_status = [highspy.HighsBasisStatus(v) for v in rows]
+        basis.valid = True
+        self._highs.setBasis(basis)
 
     def prefer_primal_simplex(self) -> None:
         """For many objectives over the same rows: the last vertex stays feasible."""

@@ -229,14 +229,20 @@ def test_profit_adds_up(morning: Follower) -> None:
             if r.outside and r.period == instance.periods[t].id
         )
         time_cost = kappa / rate * point.residual[:, t].sum()
-        assert money - time_cost - outside == pytest.approx(float(prices[:, t] @ point.load_kw[:, t]), rel=1e-9)
+        assert money - time_cost - outside == pytest.approx(
+            float(prices[:, t] @ point.load_kw[:, t]), rel=1e-9
+        )
     bill = (point.electricity_price * point.load_kw).sum()
-    assert point.profit == pytest.approx(instance.period_h * ((prices * point.load_kw).sum() - bill), rel=1e-12)
+    assert point.profit == pytest.approx(
+        instance.period_h * ((prices * point.load_kw).sum() - bill), rel=1e-12
+    )
 
 
 def test_batch_equals_one_by_one(morning: Follower) -> None:
     rng = np.random.default_rng(8)
-    low, high = (np.array([getattr(s, f"price_{w}") for s in morning.instance.stations]) for w in ("min", "max"))
+    low, high = (
+        np.array([getattr(s, f"price_{w}") for s in morning.instance.stations]) for w in ("min", "max")
+    )
     shape = (6, len(low), len(morning.instance.periods))
     prices = low[None, :, None] + (high - low)[None, :, None] * rng.random(shape)
     prices[0] = high[:, None]  # ties everywhere
@@ -265,6 +271,21 @@ def test_residual_of_the_first_period(city: Instance) -> None:
     balance = [p.modified_demand + one.users.xi * p.residual for p in points]  # type: ignore[union-attr]
     np.testing.assert_allclose(balance[0], points[0].demand, rtol=1e-10)
     np.testing.assert_allclose(balance[1], points[0].demand + one.users.xi * 8.0, rtol=1e-10)
+
+
+def test_nobody_on_the_road_is_an_answer() -> None:
+    """A pair that can't be driven and has no trips: no routes at all."""
+    instance = make_instance(
+        roads=[road("a", "b", kwh=100.0)], pairs=[vehicle("a", "b")], stations=[station("s", "b")],
+        trips={("a", "b"): [0.0, 0.0]}, xi=0.5, tariff_mode="dlmp",
+    )  # fmt: skip
+    answer = follow(instance, np.full((1, 2), 0.5))
+    assert answer.profit == 0.0
+    assert answer.unique
+    assert answer.point is not None
+    assert answer.point.routes == ()
+    profit, excess = Follower(instance).evaluate(np.full((3, 1, 2), 0.5))
+    assert profit.tolist() == excess.tolist() == [0.0, 0.0, 0.0]
 
 
 def test_wrong_prices_are_refused(morning: Follower) -> None:

@@ -47,7 +47,9 @@ def write_csvs(folder: Path, links: list[list[float]], od: list[list[float]]) ->
     rows = [f"{a}-{b},{a},{b},1,{time},{cap},0" for a, b, time, cap in links]
     header = "road,from_node,to_node,length_km,free_flow_h,capacity_veh_per_h,energy_kwh"
     roads.write_text("\r\n".join([header, *rows]) + "\r\n", encoding="utf-8-sig")
-    trips.write_text("\n".join(["origin,destination,period,veh_per_h", *[f"{a},{b},1,{w}" for a, b, w in od]]))
+    trips.write_text(
+        "\n".join(["origin,destination,period,veh_per_h", *[f"{a},{b},1,{w}" for a, b, w in od]])
+    )
     return roads, trips
 
 
@@ -133,7 +135,9 @@ def test_zones_below_first_thru_node_are_not_driven_through() -> None:
     through = np.ones(3, bool)
     through[at["z"]] = False
     closed = network_of(links, through=through)
-    both = trip_table(*(np.array(v) for v in ([at["a"], at["a"], at["z"]], [at["b"], at["z"], at["b"]], [7, 2, 3])))
+    both = trip_table(
+        *(np.array(v) for v in ([at["a"], at["a"], at["z"]], [at["b"], at["z"], at["b"]], [7, 2, 3]))
+    )
     assert named(assign(closed, both)) == {"a-z": 2.0, "z-b": 3.0, "a-b": 7.0}
 
 
@@ -150,7 +154,9 @@ def test_constant_roads_zero_times_and_small_powers() -> None:
     network = network_of([("a", "b", 1.0, 1.0, 1.0, 0.5), ("a", "b", 1.5, 1.0, 1.0, 0.0)])
     answer = assign(network, trip_table(np.array([0]), np.array([1]), np.array([10.0])))
     np.testing.assert_allclose(answer.flow, [4.0, 6.0], rtol=1e-9)
-    free = network_of([("a", "b", 0.0, 0.0, 1.0, 4.0), ("b", "c", 0.0, 0.0, 1.0, 4.0), ("a", "c", 1.0, 0.0, 1.0, 4.0)])
+    free = network_of(
+        [("a", "b", 0.0, 0.0, 1.0, 4.0), ("b", "c", 0.0, 0.0, 1.0, 4.0), ("a", "c", 1.0, 0.0, 1.0, 4.0)]
+    )
     nothing = assign(free, trip_table(np.array([0]), np.array([2]), np.array([10.0])))
     np.testing.assert_allclose(nothing.flow, [10.0, 10.0, 0.0])
     assert nothing.relative_gap == 0.0
@@ -188,7 +194,9 @@ def test_reader_minds_styles_and_tolls(tmp_path: Path) -> None:
     assert network.names == ("1-3", "3-2")
     np.testing.assert_array_equal(network.through, [False, False, True])
     np.testing.assert_allclose(network.cost(np.zeros(2)), [0.5 + 1.0 + 2.0, 0.5 + 2.0])
-    (tmp_path / "trips.tntp").write_text("<TOTAL OD FLOW> 4\n<END OF METADATA>\nOrigin 1\n 1 : 1.0; 2 :\t3;\n")
+    (tmp_path / "trips.tntp").write_text(
+        "<TOTAL OD FLOW> 4\n<END OF METADATA>\nOrigin 1\n 1 : 1.0; 2 :\t3;\n"
+    )
     trips = read_tntp_trips(tmp_path / "trips.tntp", network)
     assert (trips.flow.tolist(), trips.inside) == ([3.0], 1.0)
 
@@ -198,10 +206,16 @@ def test_reader_minds_styles_and_tolls(tmp_path: Path) -> None:
     [
         (NET.replace("<NUMBER OF LINKS> 2", "<NUMBER OF LINKS> 3"), "NUMBER OF LINKS"),
         (NET.replace("<FIRST THRU NODE> 3\n", ""), "FIRST THRU NODE"),
-        (NET.replace("0.5	0.15	4	0	2", "half	0.15	4	0	2"), "line 7: not a row of numbers"),
+        (
+            NET.replace("0.5	0.15	4	0	2", "half	0.15	4	0	2"),
+            "line 7: not a row of numbers",
+        ),
         (NET.replace("	1	3	10", "	1	9	10"), "line 7: nodes"),
         (NET.replace("	1	3	10", "	1	3	0"), "road 1-3 has capacity 0"),
-        (NET.replace("	1	3	10	1	0.5", "	1	3	10	1	-0.5"), "road 1-3 has free_flow -0.5"),
+        (
+            NET.replace("	1	3	10	1	0.5", "	1	3	10	1	-0.5"),
+            "road 1-3 has free_flow -0.5",
+        ),
         (NET.replace("	0.15	4	0	2	1;", ""), "line 7: 5 numbers"),
     ],
 )

@@ -7,12 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pyomo.environ as pyo
 import pytest
+from factories import make_instance, road, station, vehicle
 
 import instances
 from formulations.distribution import distribution_block, electricity_price_weights
 from instances.model import Bus, Feeder, Instance, Line, Scenario, WindFarm
 from mpec.followers.dispatch import DispatchSolver, dispatch_period
-from factories import make_instance, road, station, vehicle
 
 VOLL = 10.0
 
@@ -45,8 +45,8 @@ def pyomo_answer(city: Instance, t: int, load: np.ndarray) -> tuple[float, np.nd
         model = pyo.ConcreteModel()
         model.block = distribution_block(city, t, s)
         model.dual = pyo.Suffix(direction=pyo.Suffix.IMPORT)
-        for station, kw in zip(city.stations, load, strict=True):
-            model.block.load[station.id].fix(float(kw))
+        for one, kw in zip(city.stations, load, strict=True):
+            model.block.load[one.id].fix(float(kw))
         pyo.SolverFactory("appsi_highs").solve(model)
         total += pyo.value(model.block.operating_cost)
         for m in range(len(city.stations)):
@@ -115,7 +115,10 @@ def test_dispatch_is_feasible_and_adds_up(city: Instance, solver: DispatchSolver
             + VOLL * (answer.shed_kw.sum(axis=1) + answer.emergency_kw.sum(axis=1))
             + [
                 city.feeder.curtailment_per_kwh
-                * sum(city.wind[s.id, period.id, f.id] - answer.wind_kw[i, j] for j, f in enumerate(city.wind_farms))
+                * sum(
+                    city.wind[s.id, period.id, f.id] - answer.wind_kw[i, j]
+                    for j, f in enumerate(city.wind_farms)
+                )
                 for i, s in enumerate(city.scenarios)
             ]
         )

@@ -145,7 +145,7 @@ def test_without_a_cap_the_projection_is_the_box():
 
 # ---- on the game ---------------------------------------------------------------------------------
 class Known:
-    """Followers with a known answer: profit is the sum of prices, too much load above a price of ``limit``."""
+    """Followers with a known answer: profit is the sum of prices; too much load above a price of `limit`."""
 
     def __init__(self, limit: float) -> None:
         self.limit, self.seen = limit, []

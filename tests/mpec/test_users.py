@@ -182,7 +182,7 @@ def test_ties_are_found_and_settled_for_and_against() -> None:
         assert answer.gap <= 1e-12
         assert_equilibrium(routes, 0, prices, np.zeros(2), answer)
         np.testing.assert_allclose(answer.road_flow[:2], 60.0, rtol=1e-9)
-    low, high = load_extremes(Users(routes), best.flows, prices)
+    low, high = load_extremes(Users(routes).model, best.flows, Users(routes).fixed_cost(prices[None])[0])
     np.testing.assert_allclose([low[0], high[0]], [300.0, 900.0], rtol=1e-9)
 
 
@@ -240,7 +240,7 @@ def test_braess_flows() -> None:
 
 
 def test_several_equilibria_of_one_hour_are_met_and_not_called_unique() -> None:
-    """Braess with a stop of 1 h on the middle way and an equally dear bill on the outer ones, xi kappa/tau = 5/h.
+    """Braess, a stop of 1 h on the middle way, an equally dear bill on the outer ones, xi kappa/tau = 5/h.
 
     More vehicles on the roads mean fewer on the middle way (the paradox), hence fewer vehicle-hours: demand
     20 is met by the three Wmod 2.974, 7.108 and 9.807, all exact.
@@ -248,9 +248,7 @@ def test_several_equilibria_of_one_hour_are_met_and_not_called_unique() -> None:
     instance = braess(1.0, trips={("1", "2"): [20.0]}, tau_money=0.2)
     ways = [(0, 2), (1, 4), (0, 3, 4)]
     plans = [((1, 1.0),), ((1, 1.0),), ((0, 50.0),)]
-    routes = RouteSet(
-        instance, tuple(Route(0, w, p) for w, p in zip(ways, plans, strict=True)), False, True
-    )
+    routes = RouteSet(instance, tuple(Route(0, w, p) for w, p in zip(ways, plans, strict=True)), False, True)
     prices = np.array([0.0, 1.0])
     users = Users(routes)
     found = users.candidates(0, prices, np.zeros(1), starts=12)
@@ -267,6 +265,29 @@ def test_several_equilibria_of_one_hour_are_met_and_not_called_unique() -> None:
         users_equilibrium(routes, 0, prices, np.zeros(1), favour=f * np.ones(3)).modified[0] for f in (1, -1)
     )
     assert most > least + 1.0
+
+
+@pytest.mark.parametrize("xi", [0.0, 0.5, 1.0])
+def test_answers_called_unique_are_met_from_every_start(xi: float) -> None:
+    """Where `unique` is claimed, twelve starts and the ties for and against end at the same loads."""
+    rng = np.random.default_rng(int(100 + 10 * xi))
+    claimed = 0
+    for _ in range(25):
+        routes = drivable(rng, pairs=2, demand=150.0, xi=xi, nodes=6)
+        users, pairs = Users(routes), len(routes.instance.pairs)
+        prices = np.array([rng.uniform(s.price_min, s.price_max) for s in routes.instance.stations])
+        answer = users_equilibrium(routes, 0, prices, np.zeros(pairs))
+        if not answer.unique:
+            continue
+        claimed += 1
+        flows, gap = users.solve(0, np.tile(prices, (12, 1)), np.zeros((12, pairs)), users.starts(12))
+        loads = flows[gap <= 1e-10] @ routes.plan_kwh
+        np.testing.assert_allclose(loads, np.tile(answer.load, (len(loads), 1)), rtol=1e-6, atol=1e-6)
+        for sign in (1.0, -1.0):
+            favour = sign * routes.plan_kwh.sum(axis=1)
+            other = users_equilibrium(routes, 0, prices, np.zeros(pairs), favour=favour)
+            np.testing.assert_allclose(other.load, answer.load, rtol=1e-6, atol=1e-6)
+    assert claimed >= (20 if xi == 0.0 else 3)
 
 
 def test_an_unserved_pair_with_vehicles_is_refused() -> None:
@@ -302,7 +323,7 @@ def test_the_best_start_does_not_matter_without_residual_flow() -> None:
     routes = drivable(rng, pairs=3, demand=500.0, nodes=7)
     users = Users(routes)
     prices = np.full(len(routes.instance.stations), 0.5)
-    starts = users.starts(0, np.zeros(3), 6)
+    starts = users.starts(6)
     fixed = np.tile(users.fixed_cost(prices[None]), (6, 1))
     demand = np.tile(users.right_side(0, np.zeros((1, 3))), (6, 1))
     flows, gap = equilibria(users.model, fixed, demand, starts)
