@@ -32,7 +32,7 @@ from mpec.complementarity import UnboundedPair
 from mpec.export import mps_text, number, unique_names
 from mpec.linear_model import LinearModel
 from mpec.optimiser import Optimiser
-from mpec.reformulation import copy_model, reformulate
+from mpec.reformulation import reformulate
 from mpec.refusals import InfeasibleFollower, Refused
 from mpec.solvers import SolverError
 
@@ -373,7 +373,7 @@ def write_bilevel(problem: Bilevel, path: str | Path, *, dialect: Dialect = "nam
     o = follower.optimiser
     if o.quadratic is not None or o.cross is not None or source.cost_products.values or source.quadratic_rows:
         raise Refused("MPS + AUX hold linear problems only; this one has products of variables")
-    model = copy_model(source)
+    model = source.copy()
     if model.maximise:
         model.cost, model.constant, model.maximise = [-c for c in model.cost], -model.constant, False
     first = model.rows

@@ -21,7 +21,7 @@ from mpec.incumbent import good_point
 from mpec.linear_model import Array, LinearModel, Products
 from mpec.modes.big_m import BigM
 from mpec.optimiser import Optimiser
-from mpec.reformulation import SingleLevel, copy_model
+from mpec.reformulation import SingleLevel
 from mpec.solvers import SolverError, SolverMissing, open_session
 from mpec.solvers.session import Solved
 
@@ -310,7 +310,7 @@ def polish(single: SingleLevel, x: Array, solver: str) -> Array:
 
     Falls back to x itself where the fixed problem can't be solved.
     """
-    fixed = copy_model(single.base)
+    fixed = single.base.copy()
     point = x[: fixed.columns]
     for j in np.flatnonzero(fixed.integer):
         fixed.lower[j] = fixed.upper[j] = float(np.round(point[j]))

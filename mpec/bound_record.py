@@ -79,7 +79,12 @@ class BoundLog:
         )
 
     def add_bounds(
-        self, multipliers: Multipliers, bounds: list[float], total: float, relaxed: bool, states: list[HourState]
+        self,
+        multipliers: Multipliers,
+        bounds: list[float],
+        total: float,
+        relaxed: bool,
+        states: list[HourState],
     ) -> None:
         self.steps.append(
             {
@@ -108,9 +113,7 @@ class BoundLog:
                 claims.append([quantity, int(i), float(b[i]), None if np.isinf(d[i]) else float(d[i])])
         dropped = [int(k) for k in np.flatnonzero(old.box.usable & ~new.box.usable)]
         if claims or dropped:
-            self.steps.append(
-                {"kind": "claims", "hour": t, "intervals": claims, "dropped": dropped}
-            )
+            self.steps.append({"kind": "claims", "hour": t, "intervals": claims, "dropped": dropped})
 
 
 def partition_to_json(state: HourState) -> dict[str, Any]:
@@ -201,7 +204,9 @@ def record_of(
         "tangents": [{str(a): list(p) for a, p in s.tangents.items()} for s in states],
         "route_count": len(routes.routes),
         "big_m": [m for s, d in zip(states, dispatches, strict=True) for m in _ms(routes, s, d)],
-        "intervals": [i for s in states for i in _intervals(routes, s, log.lower if log.has_cutoff else None)],
+        "intervals": [
+            i for s in states for i in _intervals(routes, s, log.lower if log.has_cutoff else None)
+        ],
     }
 
 
@@ -211,7 +216,8 @@ def _ms(routes: RouteSet, state: HourState, dispatch: HourDispatch) -> list[dict
     out = []
     for k in np.flatnonzero(state.box.usable):
         route = routes.routes[k]
-        name = f"{period}:{routes.instance.pairs[route.pair].origin}-{routes.instance.pairs[route.pair].destination}#{k}"
+        pair = routes.instance.pairs[route.pair]
+        name = f"{period}:{pair.origin}-{pair.destination}#{k}"
         for side, value in (("slack", state.box.high["slack"][k]), ("flow", state.box.high["route_flow"][k])):
             if np.isfinite(value):
                 out.append(
@@ -262,6 +268,13 @@ def _intervals(routes: RouteSet, state: HourState, cutoff: float | None) -> list
             low, high = float(state.box.low[quantity][i]), float(state.box.high[quantity][i])
             if np.isfinite(low) and np.isfinite(high):
                 out.append(
-                    {"quantity": name, "ids": label, "period": period, "lower": low, "upper": high, "cutoff": cutoff}
+                    {
+                        "quantity": name,
+                        "ids": label,
+                        "period": period,
+                        "lower": low,
+                        "upper": high,
+                        "cutoff": cutoff,
+                    }
                 )
     return out

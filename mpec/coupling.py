@@ -111,7 +111,9 @@ class CouplingRows:
     tariff: Array
 
 
-def couple(model: LinearModel, blocks: list[HourBlock], instance: Instance) -> tuple[CouplingRows, Expression]:
+def couple(
+    model: LinearModel, blocks: list[HourBlock], instance: Instance
+) -> tuple[CouplingRows, Expression]:
     """Join the hours' blocks: caps, residual links, and under `regulated` the dual of the tariff LP.
 
     Returns the rows and the day's profit. The regulated bill max {sum c P dt : c in its box, mean <= cap} is

@@ -19,8 +19,8 @@ from instances.model import Instance
 from mpec.bound_record import BoundLog
 from mpec.coupling import Multipliers, no_multipliers
 from mpec.day_relaxation import DayAnswer, relaxed_day
-from mpec.equilibrium import BoundStep
 from mpec.electricity_cuts import bill_cut, idle_cost
+from mpec.equilibrium import BoundStep
 from mpec.executors import Tasks
 from mpec.followers.users import Users
 from mpec.hour_dispatch import HourDispatch, hour_dispatch
@@ -130,7 +130,9 @@ class Decomposition:
             self.sweep += 1
             before = self.upper, self.lower
             self._sweep()
-            moved = before[1] != self.lower or before[0] - self.upper > 1e-3 * self.limits.gap * abs(self.upper)
+            moved = before[1] != self.lower or before[0] - self.upper > 1e-3 * self.limits.gap * abs(
+                self.upper
+            )
             self.idle = 0 if moved else self.idle + 1
             if self.idle >= 3:
                 self.say(f"       nothing has moved for {self.idle} sweeps: ending with the gap as it is")
@@ -256,13 +258,10 @@ class Decomposition:
         began = time.perf_counter()
         prices = np.column_stack([p.price for p in points])
         used = np.column_stack([p.route_flow for p in points]) > 1e-3
-        start = self.primal.answer(prices)
-        better = self._try(self.primal.improve(start, used))
         own = self.primal.relaxed(prices, np.column_stack([p.route_flow for p in points]))
-        better |= self._try(self.primal.improve(own, used))
-        if self.best is not None:
-            best = self.best
-            better |= self._try(self.primal.improve(best, used))
+        better = self._try(self.primal.improve(own, used, rounds=3, steps=12))
+        if not better and self.best is not None:
+            better = self._try(self.primal.improve(self.best, used, rounds=2, steps=8))
         self._timed("polish", began)
         return better
 
@@ -275,12 +274,17 @@ class Decomposition:
         assert self.multipliers is not None
         outcomes = self.tasks.map(
             linear_bound,
-            [(self.routes, s, d, self.multipliers, self._cutoffs(s.t)) for s, d in zip(self.states, self.dispatches, strict=True)],
+            [
+                (self.routes, s, d, self.multipliers, self._cutoffs(s.t))
+                for s, d in zip(self.states, self.dispatches, strict=True)
+            ],
         )
         self._take([o.bound for o in outcomes], self.multipliers, True, self.states)
         self._timed("linear bounds", began)
 
-    def _take(self, bounds: list[float], multipliers: Multipliers, relaxed: bool, states: list[HourState]) -> None:
+    def _take(
+        self, bounds: list[float], multipliers: Multipliers, relaxed: bool, states: list[HourState]
+    ) -> None:
         """A bound on the day from bounds on the hours; then the cutoff that it and the best point allow."""
         for t, bound in enumerate(bounds):
             if bound == -np.inf:
@@ -306,10 +310,18 @@ class Decomposition:
         if self.instance.users.xi > 0:
             for t in range(len(self.states)):
                 self._inherit(t)
-                self._tightened(t, *tighten_hour(self.routes, self.states[t], self.dispatches[t], CHAIN, self._cutoffs(t), 0.0))
+                self._tightened(
+                    t,
+                    *tighten_hour(
+                        self.routes, self.states[t], self.dispatches[t], CHAIN, self._cutoffs(t), 0.0
+                    ),
+                )
         results = self.tasks.map(
             tighten_hour,
-            [(self.routes, s, d, ALL, self._cutoffs(s.t), self._least_money()) for s, d in zip(self.states, self.dispatches, strict=True)],
+            [
+                (self.routes, s, d, ALL, self._cutoffs(s.t), self._least_money())
+                for s, d in zip(self.states, self.dispatches, strict=True)
+            ],
         )
         for t, result in enumerate(results):
             self._tightened(t, *result)
@@ -382,9 +394,18 @@ class Decomposition:
             sharpen,
             [
                 (
-                    self.routes, s, d, multipliers, self._cutoffs(s.t), enough, rounds, seconds, self.solver,
-                    self.seed, float(self.errors[s.t]),
-                )  # fmt: skip
+                    self.routes,
+                    s,
+                    d,
+                    multipliers,
+                    self._cutoffs(s.t),
+                    enough,
+                    rounds,
+                    seconds,
+                    self.solver,
+                    self.seed,
+                    float(self.errors[s.t]),
+                )
                 for s, d in zip(self.states, self.dispatches, strict=True)
             ],
         )

@@ -334,7 +334,6 @@ class Derivation:
             # The known point itself is feasible: an empty relaxation can only be rounding.
             self.infeasible, self.cutoff = False, None
 
-
     def _at_optimum(self) -> None:
         """Bounds that hold at a point proven optimal by branching without any M: a model that contains it
         has the same optimum. Not for pairs of followers whose duals the leader uses."""
@@ -347,7 +346,9 @@ class Derivation:
             for c in kkt.multiplier
             if int(c) in self.position
         }
-        source = f"at the optimum, which {self.known.nodes} LPs of complementarity branching prove without any M"
+        source = (
+            f"at the optimum, which {self.known.nodes} LPs of complementarity branching prove without any M"
+        )
         for i, pair in enumerate(self.pairs):
             for sides, part in ((self.slack, pair.slack), (self.multiplier, pair.multiplier)):
                 if math.isinf(sides.value[i]) and i not in used:

@@ -6,7 +6,7 @@ import numpy as np
 
 from mpec.kkt import Kkt
 from mpec.linear_model import LinearModel
-from mpec.reformulation import SingleLevel, copy_model
+from mpec.reformulation import SingleLevel
 from mpec.solvers import open_session
 
 
@@ -27,7 +27,7 @@ def why_infeasible(single: SingleLevel) -> str:
 
 def _high_point(single: SingleLevel) -> LinearModel:
     """Leader's and followers' constraints without optimality; quadratic rows are left out."""
-    model = copy_model(single.problem.model)
+    model = single.problem.model.copy()
     model.cost, model.quadratic_rows = [0.0] * model.columns, []
     model.cost_products = type(model.cost_products)()
     prices = {link.column for link in single.problem.prices}

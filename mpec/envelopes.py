@@ -7,6 +7,7 @@ make them tight: a partition with one piece needs no binaries.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -126,7 +127,7 @@ def piecewise_product(
     low, high = Expression().add(value, -1.0), Expression().add(value, -1.0)
     low2, high2 = low.copy(), high.copy()
     sums = Expression().add(first, -1.0), Expression().add(second, -1.0), Expression()
-    for i, (a, b) in enumerate(zip(points[:-1], points[1:], strict=True)):
+    for i, (a, b) in enumerate(pairwise(points)):
         x = model.add_variable(f"{name}.first{i}", min(0.0, a), max(0.0, b))
         y = model.add_variable(f"{name}.second{i}", min(0.0, c), max(0.0, d))
         on = model.add_variable(f"{name}.piece{i}", 0.0, 1.0, integer=True)

@@ -42,19 +42,21 @@ class Tasks:
                 self._executor = self._open_cluster(self.cluster)
             else:
                 self._executor = ProcessPoolExecutor(
-                    self.workers, mp_context=multiprocessing.get_context("fork"), initializer=_ignore_interrupts
+                    self.workers,
+                    mp_context=multiprocessing.get_context("fork"),
+                    initializer=_ignore_interrupts,
                 )
         return self._executor
 
     def _open_cluster(self, address: str) -> Executor:
         try:
-            from distributed import Client
+            import distributed
         except ImportError as error:
             raise SolverMissing(
                 "--cluster needs Dask distributed; install it with: pip install 'evcs-mpec[cluster]'"
             ) from error
         try:
-            self._client = Client(address, timeout=20)
+            self._client = distributed.Client(address, timeout=20)  # type: ignore[no-untyped-call]
         except (OSError, TimeoutError, ValueError) as error:
             raise SolverMissing(
                 f"no Dask scheduler answers at {address!r} ({error}); start one with `dask scheduler` "
@@ -74,7 +76,9 @@ class Tasks:
                 break
             try:
                 executor = self._open()
-                futures: dict[int, Future[Any]] = {i: executor.submit(function, *arguments[i]) for i in open_tasks}
+                futures: dict[int, Future[Any]] = {
+                    i: executor.submit(function, *arguments[i]) for i in open_tasks
+                }
                 for i, future in futures.items():
                     results[i] = future.result()
             except (BrokenExecutor, CancelledError):

@@ -107,8 +107,13 @@ def _scaled(
     return ScenarioProgram(
         scenario,
         scaled,
-        tuple(None if b is None else replace(b, value=b.value * f) for b, f in zip(slacks, factor, strict=True)),
-        tuple(None if b is None else replace(b, value=b.value / f) for b, f in zip(multipliers, factor, strict=True)),
+        tuple(
+            None if b is None else replace(b, value=b.value * f) for b, f in zip(slacks, factor, strict=True)
+        ),
+        tuple(
+            None if b is None else replace(b, value=b.value / f)
+            for b, f in zip(multipliers, factor, strict=True)
+        ),
         dropped,
         ceiling_kw,
     )

@@ -19,7 +19,15 @@ from formulations.congestion import RoadCost
 from formulations.routes import RouteSet
 from instances.model import Instance
 from mpec.electricity_cuts import BillCut
-from mpec.envelopes import Pieces, breakpoints, convex_from_above, convex_from_below, piecewise_product, product
+from mpec.envelopes import (
+    NARROW,
+    Pieces,
+    breakpoints,
+    convex_from_above,
+    convex_from_below,
+    piecewise_product,
+    product,
+)
 from mpec.expression import Expression, add_row
 from mpec.hour_dispatch import DispatchRows, HourDispatch, add_dispatch
 from mpec.intervals import Intervals, longest_stay
@@ -131,9 +139,7 @@ class HourBuilder:
             row = Expression(constant=self.state.idle_cost - cut.level).add(bill).add_all(load, -cut.slope)
             add_row(self.model, self._name("electricity_cut", i), row, lower=0.0)
         if self.state.exact_dispatch:
-            self.block.dispatch = add_dispatch(
-                self.model, data, load, self.prefix, self.state.dispatch_pairs
-            )
+            self.block.dispatch = add_dispatch(self.model, data, load, self.prefix, self.state.dispatch_pairs)
             exact = self.block.dispatch.bill.copy().add(bill, -1.0)
             add_row(self.model, self._name("electricity_exact"), exact, 0.0, 0.0)
 
@@ -195,7 +201,7 @@ class HourBuilder:
             block.road_hours[a] = model.add_variable(
                 self._name("road_hours", road), low * self.fast[a], high * self.slow[a]
             )
-            ends = self.roads.integral(self._spread(a, [low, high]))[a]
+            ends = self.roads.integral(self._spread(int(a), [low, high]))[a]
             block.potential[a] = model.add_variable(self._name("potential", road), ends[0], ends[1])
         for k in self.used:
             block.route_flow[k] = self._one("route_flow", int(k), int(k))
@@ -229,7 +235,7 @@ class HourBuilder:
             add_row(model, self._name("modified", n), row, demand, demand)
 
     def _routes_of(self, n: int) -> Array:
-        return self.used[self.routes.pair[self.used] == n]
+        return np.asarray(self.used[self.routes.pair[self.used] == n])
 
     def _road_rows(self) -> None:
         """(29) from both sides: tangents of t, x t and the potential; chords of t and x t."""
@@ -237,10 +243,14 @@ class HourBuilder:
         for a in self.varying:
             low, high = float(self.box.low["road_flow"][a]), float(self.box.high["road_flow"][a])
             ends = np.array(breakpoints(low, high, self.state.road_points.get(int(a), ())))
-            pieces = Pieces(model, self._name("x", self.instance.roads[a].id), int(block.road_flow[a]), ends)
+            pieces = Pieces(
+                model, self._name("x", self.instance.roads[a].id), int(block.road_flow[a]), ends.tolist()
+            )
             extra = [p for p in self.state.tangents.get(int(a), ()) if low < p < high]
             middle = 0.5 * (ends[:-1] + ends[1:])
             points = np.unique(np.concatenate([ends, middle, extra]))
+            if high - low <= NARROW * max(1.0, high):
+                points = ends
             time, slope, integral = self._functions(int(a))
             x, name = int(block.road_flow[a]), self._name("road", self.instance.roads[a].id)
             t, g, b = (int(c[a]) for c in (block.road_time, block.road_hours, block.potential))
@@ -362,7 +372,8 @@ class HourBuilder:
                 add_row(model, self._name("slack", k), slack, 0.0, np.inf)
                 few = EPSILON * max(float(box.high["cheapest"][n]), 0.0)
                 big = min(float(box.high["slack"][k]), slack.interval(model)[1])
-                if big <= few:
+                if big <= few * (1 + 1e-3) + 1e-8:
+                    # Never dearer than that: a binary would carry a coefficient of nothing but rounding.
                     continue
                 z = model.add_variable(self._name("chosen", k), 0.0, 1.0, integer=True)
                 block.chosen[k] = z
@@ -383,6 +394,8 @@ class HourBuilder:
             bounds = (low, high, float(box.low["load"][m]), float(box.high["load"][m]))
             corners = np.outer(bounds[:2], bounds[2:])
             u = model.add_variable(self._name("income", station.id), corners.min(), corners.max())
-            product(model, self._name("income", station.id), u, int(block.price[m]), int(block.load[m]), bounds)
+            product(
+                model, self._name("income", station.id), u, int(block.price[m]), int(block.load[m]), bounds
+            )
             total.add(u, -dt)
         add_row(model, self._name("income"), total, -block.allowance, 0.0)

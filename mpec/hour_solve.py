@@ -8,17 +8,18 @@ import numpy as np
 
 from formulations.congestion import RoadCost
 from formulations.routes import RouteSet
+from instances.model import Instance
 from mpec.coupling import Multipliers
+from mpec.electricity_cuts import bill_cut
 from mpec.expression import Expression, add_row
+from mpec.followers.dispatch import DispatchSolver
+from mpec.followers.users import Users
 from mpec.hour_dispatch import HourDispatch
 from mpec.hour_model import HourBlock, HourBuilder, HourState
 from mpec.intervals import Intervals
 from mpec.linear_model import LinearModel
-from instances.model import Instance
-from mpec.electricity_cuts import bill_cut
-from mpec.followers.dispatch import DispatchSolver
-from mpec.followers.users import Users
 from mpec.solvers import open_session
+from mpec.solvers.highs import HighsSession
 from mpec.solvers.session import Solved, safe_bound
 from mpec.tolerances import BOUND_MARGIN, EPSILON
 from mpec.value_cuts import Reference, complete_shares, shares_of
@@ -138,7 +139,9 @@ def certified_bound(model: LinearModel, solved: Solved, relax: bool) -> float:
     if relax and solved.row_duals is not None:
         return safe_bound(model, solved.row_duals)
     # A MILP's bound is the solver's claim; a relative margin covers its own arithmetic.
-    return solved.bound + BOUND_MARGIN * (1.0 + abs(solved.bound)) if np.isfinite(solved.bound) else solved.bound
+    return (
+        solved.bound + BOUND_MARGIN * (1.0 + abs(solved.bound)) if np.isfinite(solved.bound) else solved.bound
+    )
 
 
 def plain(state: HourState) -> HourState:
@@ -155,7 +158,7 @@ class FrozenRelaxation:
         self.model = model
         model.cost = [0.0] * model.columns
         model.constant = 0.0
-        self.session = open_session(model)
+        self.session = HighsSession(model)
         # Only the objective changes, so the last vertex stays feasible: the primal simplex starts from it.
         self.session.prefer_primal_simplex()
         self.matrix = model.matrix().T.tocsr()
@@ -284,7 +287,9 @@ def _tighten_slacks(frozen: FrozenRelaxation, block: HourBlock, box: Intervals, 
         high, x = frozen.extreme(expression, maximise=True)
         if x is not None:
             seen.append(x)
-        box.high["slack"][k] = min(float(box.high["slack"][k]), max(high, 0.0) * (1 + BOUND_MARGIN) + BOUND_MARGIN)
+        box.high["slack"][k] = min(
+            float(box.high["slack"][k]), max(high, 0.0) * (1 + BOUND_MARGIN) + BOUND_MARGIN
+        )
 
 
 def cut_hour(
@@ -321,7 +326,7 @@ def solver_of(instance: Instance) -> DispatchSolver | None:
     return DispatchSolver(instance) if instance.tariff_mode == "dlmp" else None
 
 
-MOST_CUTS = 40
+MOST_CUTS = 15
 
 
 def with_cuts(users: Users, solver: DispatchSolver | None, state: HourState, point: HourPoint) -> HourState:

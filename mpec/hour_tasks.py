@@ -55,14 +55,23 @@ def first_load(instance: Instance) -> Array:
 
 
 def linear_bound(
-    routes: RouteSet, state: HourState, dispatch: HourDispatch, multipliers: Multipliers, cutoffs: tuple[Cutoff, ...]
+    routes: RouteSet,
+    state: HourState,
+    dispatch: HourDispatch,
+    multipliers: Multipliers,
+    cutoffs: tuple[Cutoff, ...],
 ) -> HourBound:
     """The hour's LP bound at the multipliers, in its plain form (the one that a recheck repeats)."""
     return bound_hour(routes, state, dispatch, multipliers, cutoffs, relax=True)
 
 
 def cut(
-    routes: RouteSet, state: HourState, dispatch: HourDispatch, multipliers: Multipliers, cutoffs: tuple[Cutoff, ...], rounds: int
+    routes: RouteSet,
+    state: HourState,
+    dispatch: HourDispatch,
+    multipliers: Multipliers,
+    cutoffs: tuple[Cutoff, ...],
+    rounds: int,
 ) -> HourState:
     """Value-function cuts by LPs."""
     return cut_hour(routes, state, dispatch, multipliers, rounds=rounds, cutoffs=cutoffs)[0]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -28,27 +28,26 @@ ZERO = 1e-8
 """A side below this (relative to 1) counts as zero."""
 
 
-def good_point(model: LinearModel, pairs: Sequence[Pair], *, most_nodes: int = MOST_NODES) -> Array | None:
-    """The best point found that satisfies all rows, integrality and every pair; None if there was none.
+@dataclass(frozen=True)
+class Found:
+    """The best point that satisfies all rows, integrality and every pair (None if there was none), whether
+    it is proven to be the optimum, and the number of LPs."""
+
+    x: Array | None
+    optimal: bool
+    nodes: int
+
+
+def good_point(model: LinearModel, pairs: Sequence[Pair], *, most_nodes: int = MOST_NODES) -> Found:
+    """Search for ``most_nodes`` LPs at most.
 
     Args:
         model: everything but the pairs; its objective guides the search.
     """
     if model.quadratic_rows or model.cost_products.values:
         return Found(None, False, 0)
-    relaxed = replace(
-        model,
-        integer=[False] * model.columns,
-        lower=[max(v, -FAR) for v in model.lower],
-        upper=[min(v, FAR) for v in model.upper],
-        cost=list(model.cost),
-        row_names=list(model.row_names),
-        row_lower=list(model.row_lower),
-        row_upper=list(model.row_upper),
-        starts=list(model.starts),
-        indices=list(model.indices),
-        values=list(model.values),
-    )
+    relaxed = model.copy()
+    relaxed.integer = [False] * model.columns
     rows = [_side_rows(relaxed, pair) for pair in pairs]
     session = HighsSession(relaxed)
     try:
@@ -72,10 +71,9 @@ class _Dive:
         self.model, self.pairs, self.rows, self.session = model, pairs, rows, session
         self.whole = np.flatnonzero(model.integer)
         self.nodes = 0
-        self.boxed = np.array(
-            [math.isinf(a) or math.isinf(b) for a, b in zip(model.lower, model.upper, strict=True)], dtype=bool
-        )
         self.sure = True
+        self.lower, self.upper = np.array(model.lower, dtype=float), np.array(model.upper, dtype=float)
+        self.low_now, self.high_now = self.lower, self.upper
 
     def search(self, most_nodes: int) -> Found:
         """Depth first; a node is a list of closed sides and integer boxes."""
@@ -110,23 +108,31 @@ class _Dive:
         return Found(best, best is not None and not stack and self.sure, self.nodes)
 
     def _solve(self, closed: dict[int, int], boxes: dict[int, tuple[float, float]]) -> Array | None:
+        """The node's LP; an unbounded one is solved in a box, and then nothing is proven any more."""
         self.nodes += 1
         for i, side in closed.items():
             part = self.pairs[i].slack if side == 0 else self.pairs[i].multiplier
             self.session.set_row_bounds(self.rows[i][side], -math.inf, -part.constant)
+        lower, upper = self.lower.copy(), self.upper.copy()
         for j, (low, high) in boxes.items():
-            self.session.set_bounds(np.array([j]), np.array([max(low, -FAR)]), np.array([min(high, FAR)]))
+            lower[j], upper[j] = low, high
+        self._box(lower, upper)
         solved = self.session.solve()
+        if solved.status == "unbounded":
+            self.sure = False
+            self._box(np.maximum(lower, -FAR), np.minimum(upper, FAR))
+            solved = self.session.solve()
+        elif solved.status not in ("optimal", "infeasible"):
+            self.sure = False
         for i, side in closed.items():
             self.session.set_row_bounds(self.rows[i][side], -math.inf, math.inf)
-        for j in boxes:
-            low, high = max(self.model.lower[j], -FAR), min(self.model.upper[j], FAR)
-            self.session.set_bounds(np.array([j]), np.array([low]), np.array([high]))
-        if solved.status not in ("optimal", "infeasible"):
-            self.sure = False
-        elif solved.x is not None and np.any(np.abs(solved.x[self.boxed]) > 0.5 * FAR):
-            self.sure = False
         return solved.x
+
+    def _box(self, lower: Array, upper: Array) -> None:
+        changed = np.flatnonzero((lower != self.low_now) | (upper != self.high_now))
+        if len(changed):
+            self.session.set_bounds(changed, lower[changed], upper[changed])
+            self.low_now, self.high_now = lower, upper
 
     @staticmethod
     def _small(side: Linear, x: Array) -> float:

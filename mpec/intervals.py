@@ -69,7 +69,7 @@ class Intervals:
         return np.asarray(DELTA * self.high["modified"])
 
     def width(self, quantity: str) -> Array:
-        return self.high[quantity] - self.low[quantity]
+        return np.asarray(self.high[quantity] - self.low[quantity])
 
 
 def first_intervals(routes: RouteSet, t: int, incoming_low: Array, incoming_high: Array) -> Intervals:
@@ -159,7 +159,12 @@ def propagate(box: Intervals, routes: RouteSet, demand: Array) -> None:
         t_low, t_high = time_low[mine].min(), time_high[mine].max()
         box.meet("cheapest", n, cost_low[mine].min(), cost_high[mine].min())
         box.meet("modified", n, d_low / (1 + rate * t_high), d_high / (1 + rate * t_low))
-        box.meet("residual", n, eta * d_low * t_low / (1 + rate * t_low), eta * d_high * t_high / (1 + rate * t_high))
+        box.meet(
+            "residual",
+            n,
+            eta * d_low * t_low / (1 + rate * t_low),
+            eta * d_high * t_high / (1 + rate * t_high),
+        )
         ceiling = np.minimum(d_high / (1 + rate * time_low[mine]), box.high["modified"][n])
         box.high["route_flow"][mine] = np.minimum(box.high["route_flow"][mine], ceiling)
         gap = cost_high[mine] - box.low["cheapest"][n]

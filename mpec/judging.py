@@ -39,7 +39,7 @@ def judge_folder(
     solver: Solver | None = None,
     say: Callable[[str], None] = silent,
 ) -> Certificate:
-    """Judge a stored result afresh, against the target gap it was solved for.
+    """Judge a stored result afresh, against the default gap, or a sharper one that it was solved for.
 
     Raises ResultError when the folder can't be read, SolverMissing.
     """
@@ -48,7 +48,7 @@ def judge_folder(
     sensible = isinstance(gap, int | float) and not isinstance(gap, bool) and gap >= 0
     _, certificate = certify_folder(
         folder,
-        target_gap=float(gap) if sensible and gap is not None else DEFAULT_GAP,
+        target_gap=min(float(gap), DEFAULT_GAP) if sensible and gap is not None else DEFAULT_GAP,
         recheck=_rechecked(solver, say, thorough=True) if recheck else None,
     )
     return certificate

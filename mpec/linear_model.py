@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -82,6 +83,14 @@ class LinearModel:
     indicators: list[Indicator] = field(default_factory=list)
     cost_products: Products = field(default_factory=Products)
     quadratic_rows: list[QuadraticRow] = field(default_factory=list)
+
+    def copy(self) -> LinearModel:
+        """An independent copy: lists are copied, the records in them are frozen."""
+        out = copy(self)
+        for name, value in vars(self).items():
+            if isinstance(value, list):
+                setattr(out, name, list(value))
+        return out
 
     @property
     def columns(self) -> int:

@@ -52,7 +52,9 @@ class Master:
         cap_low = np.maximum(center.cap - self.radius * scale.cap, 0.0)
         known = np.isfinite(mean_caps(instance))
         cap = model.add_variables(
-            (f"cap[{s.id}]" for s in instance.stations), np.where(known, cap_low, 0.0), np.where(known, cap_high, 0.0)
+            (f"cap[{s.id}]" for s in instance.stations),
+            np.where(known, cap_low, 0.0),
+            np.where(known, cap_high, 0.0),
         )
         periods = len(instance.periods)
         link = np.full(center.link.shape, -1)
@@ -85,7 +87,9 @@ class Master:
         low, high = np.maximum(low, center.tariff - half), np.minimum(high, center.tariff + half)
         columns = np.empty(low.shape, dtype=int)
         for m in range(low.shape[0]):
-            columns[m] = model.add_variables((f"tariff[{m},{t}]" for t in range(low.shape[1])), low[m], high[m])
+            columns[m] = model.add_variables(
+                (f"tariff[{m},{t}]" for t in range(low.shape[1])), low[m], high[m]
+            )
             if np.isfinite(mean[m]):
                 limit = max(low.shape[1] * float(mean[m]), float(low[m].sum()))
                 row = Expression().add_all(columns[m], np.ones(low.shape[1]))

@@ -40,7 +40,9 @@ def monolithic_states(routes: RouteSet, dispatches: list[HourDispatch]) -> list[
 
         def grid(quantity: str, box: Any = box, parts: Array = parts) -> dict[int, tuple[float, ...]]:
             a, b = box.low[quantity], box.high[quantity]
-            return {int(i): tuple(a[i] + parts * (b[i] - a[i])) for i in np.flatnonzero(np.isfinite(b) & (b > a))}
+            return {
+                int(i): tuple(a[i] + parts * (b[i] - a[i])) for i in np.flatnonzero(np.isfinite(b) & (b > a))
+            }
 
         cheapest = grid("cheapest") if routes.instance.users.xi > 0 else {}
         state = HourState(t, box, grid("road_flow"), cheapest)
@@ -77,15 +79,21 @@ def run_monolithic(
     size = f"{day.model.rows} rows, {day.model.columns} columns, {sum(day.model.integer)} binaries"
     options.say(f"one MILP: {size}; solving with {options.solver}")
     solver = options.solver
-    left = None if options.time_limit is None else max(options.time_limit - (time.perf_counter() - began), 1.0)
+    left = (
+        None if options.time_limit is None else max(options.time_limit - (time.perf_counter() - began), 1.0)
+    )
     try:
-        solved = open_session(day.model, solver, threads=options.workers).solve(gap=0.3 * options.gap, time_limit=left)
+        solved = open_session(day.model, solver, threads=options.workers).solve(
+            gap=0.3 * options.gap, time_limit=left
+        )
     except SolverMissing as reason:
         if solver == "highs":
             raise
         options.say(f"{solver} can't be used: {reason} Going on with HiGHS.")
         solver = "highs"
-        solved = open_session(day.model, solver, threads=options.workers).solve(gap=0.3 * options.gap, time_limit=left)
+        solved = open_session(day.model, solver, threads=options.workers).solve(
+            gap=0.3 * options.gap, time_limit=left
+        )
     bound = certified_bound(day.model, solved, False)
     best = _best_point(routes, day, solved.x, accept)
     point = None if best is None else best[0].point(best[1])

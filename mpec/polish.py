@@ -11,11 +11,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
+import scipy.sparse as sp
 
 from formulations.congestion import RoadCost
 from formulations.routes import RouteSet
 from mpec.coupling import mean_caps
-from mpec.expression import Expression, add_row
 from mpec.linear_model import LinearModel
 from mpec.solvers import open_session
 
@@ -40,12 +40,11 @@ class Guess:
 
 @dataclass
 class _Hour:
-    """Columns of one hour: price (M,), flow (R,) or -1, cheapest (N,), and the slack of each equation."""
+    """Columns of one hour: price (M,), flow (R,) or -1, cheapest (N,)."""
 
     price: Array
     flow: Array
     cheapest: Array
-    elastic: list[int] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -77,12 +76,14 @@ class DayProgram:
     def times(self, flows: Array) -> Array:
         """Route times, h, (R, T), exact."""
         road = self.roads.time(self.routes.on_road.T @ flows)
-        return (self.routes.on_road @ road + self.routes.charging_h[:, None]) * self.inside[:, None]
+        return np.asarray(
+            (self.routes.on_road @ road + self.routes.charging_h[:, None]) * self.inside[:, None]
+        )
 
     def costs(self, guess: Guess) -> Array:
         """Route costs (15), (R, T)."""
         charging = self.routes.plan_kwh @ guess.prices
-        return self.kappa * self.times(guess.flows) + charging + self.routes.outside_cost[:, None]
+        return np.asarray(self.kappa * self.times(guess.flows) + charging + self.routes.outside_cost[:, None])
 
     def residuals(self, flows: Array) -> Array:
         """(24), (N, T)."""
@@ -119,19 +120,15 @@ class DayProgram:
     def step(self, guess: Guess, reach: float, penalty: float) -> Guess | None:
         """One linear program around ``guess``; None if the solver found no point."""
         model = LinearModel(name="polish", maximise=True)
-        objective = Expression()
-        blocks: dict[int, _Hour] = {}
         self._derivatives(guess)
-        for t in self.hours:
-            blocks[t] = self._hour(model, objective, guess, t, reach, penalty)
-        self._serve(model, objective, guess, blocks, penalty)
+        blocks = {t: self._hour(model, guess, t, reach, penalty) for t in self.hours}
+        self._serve(model, guess, blocks, penalty)
         for m, cap in enumerate(mean_caps(self.instance)):
             if np.isfinite(cap):
-                row = Expression().add_all([b.price[m] for b in blocks.values()], np.ones(len(blocks)))
                 others = np.delete(guess.prices[m], list(self.hours)).sum()
                 total = len(self.instance.periods) * cap - others
-                add_row(model, f"cap[{m}]", row, upper=max(total, 0.0))
-        model.cost = objective.vector(model.columns).tolist()
+                columns = [b.price[m] for b in blocks.values()]
+                model.add_row(f"cap[{m}]", columns, np.ones(len(columns)), upper=max(total, 0.0))
         solved = open_session(model).solve(time_limit=120.0)
         if solved.x is None:
             return None
@@ -143,100 +140,140 @@ class DayProgram:
         self._times = self.times(guess.flows)
         self._costs = self.costs(guess)
 
-    def _time_change(self, t: int, k: int, columns: Array, live: Array, base: Array) -> Expression:
-        """d T_k = sum_a on_k slope_a d x_a over the live routes' flow columns."""
-        weights = (self.routes.on_road[live] * (self.routes.on_road[k] * self._slope[:, t])).sum(axis=1)
-        change = Expression().add_all(columns[live], weights)
-        return change.shift(-float(weights @ base[live]))
+    def _elastic(self, model: LinearModel, name: str, count: int, penalty: float) -> Array:
+        """``count`` columns that pay ``penalty`` per unit for missing an equation."""
+        columns = model.add_variables(f"{name}[{i}]" for i in range(count))
+        for j in columns:
+            model.cost[j] = -penalty
+        return columns
 
-    def _hour(
-        self, model: LinearModel, objective: Expression, guess: Guess, t: int, reach: float, penalty: float
-    ) -> _Hour:
+    def _hour(self, model: LinearModel, guess: Guess, t: int, reach: float, penalty: float) -> _Hour:
+        """One hour's columns; costs (15) and (31) linearised, capacities, and where the price holds."""
         instance, routes, dt = self.instance, self.routes, self.instance.period_h
         live = np.flatnonzero(guess.used[:, t])
-        price = np.empty(len(instance.stations), dtype=int)
-        for m, station in enumerate(instance.stations):
-            half = reach * max(station.price_max - station.price_min, 0.0)
-            low = max(station.price_min, guess.prices[m, t] - half)
-            high = min(station.price_max, guess.prices[m, t] + half)
-            price[m] = model.add_variable(f"price[{m},{t}]", min(low, high), high)
+        low = np.array([s.price_min for s in instance.stations])
+        high = np.array([s.price_max for s in instance.stations])
+        half, at = reach * (high - low), guess.prices[:, t]
+        bottom = np.minimum(np.maximum(low, at - half), high)
+        price = model.add_variables(
+            (f"price[{m},{t}]" for m in range(len(low))),
+            bottom,
+            np.maximum(np.minimum(high, at + half), bottom),
+        )
+        base = guess.flows[live, t]
+        room = reach * np.maximum((self.member @ guess.flows[:, t])[routes.pair[live]], 1e-6)
+        columns = model.add_variables(
+            (f"flow[{k},{t}]" for k in live), np.maximum(0.0, base - room), base + room
+        )
         flow = np.full(len(routes.routes), -1)
-        top = self.member @ guess.flows[:, t]
-        for k in live:
-            room = reach * max(top[routes.pair[k]], 1e-6)
-            at = guess.flows[k, t]
-            flow[k] = model.add_variable(f"flow[{k},{t}]", max(0.0, at - room), at + room)
-        cheapest = model.add_variables((f"cheapest[{n},{t}]" for n in range(len(instance.pairs))), -np.inf, np.inf)
-        hour = _Hour(price, flow, cheapest)
-        base = guess.flows[:, t]
-        active = set(routes.pair[live].tolist())
-        for k in range(len(routes.routes)):
-            if int(routes.pair[k]) not in active:
-                continue
-            n = int(routes.pair[k])
-            row = Expression(constant=float(self.kappa * self._times[k, t] + routes.outside_cost[k]))
-            row.add_all(price, routes.plan_kwh[k]).add(cheapest[n], -1.0)
-            if self.inside[k]:
-                row.plus(self._time_change(t, k, flow, live, base), self.kappa)
-            slow = self._costs[k, t] - guess.cheapest[n, t]
-            if not guess.used[k, t] and slow > 0.6 * abs(guess.cheapest[n, t]) and reach < 0.2:
-                continue
-            up = model.add_variable(f"short[{k},{t}]")
-            objective.add(up, -penalty)
-            row.add(up)
-            if guess.used[k, t]:
-                down = model.add_variable(f"over[{k},{t}]")
-                objective.add(down, -penalty)
-                row.add(down, -1.0)
-            add_row(model, f"cost[{k},{t}]", row, 0.0, 0.0 if guess.used[k, t] else np.inf)
+        flow[live] = columns
+        cheapest = model.add_variables(
+            (f"cheapest[{n},{t}]" for n in range(len(instance.pairs))), -np.inf, np.inf
+        )
+        self._cost_rows(model, guess, t, reach, penalty, live, price, columns, cheapest)
         # Profit around the guess: rho P - c P with P = sum w h, products linearised.
-        load = Expression()
-        for m in range(len(instance.stations)):
-            kwh = routes.plan_kwh[live, m]
-            p0 = float(kwh @ base[live])
-            load = Expression().add_all(flow[live], kwh)
-            objective.add(price[m], dt * p0)
-            objective.plus(load, dt * float(guess.prices[m, t] - guess.electricity[m, t]))
-            over = model.add_variable(f"overload[{m},{t}]")
-            objective.add(over, -penalty)
-            limit = instance.stations[m].capacity_kw
-            add_row(model, f"capacity[{m},{t}]", load.copy().add(over, -1.0), upper=limit)
-        for i, (normal, limit) in enumerate(guess.pieces.get(t, [])):
-            over = model.add_variable(f"beyond[{i},{t}]")
-            objective.add(over, -penalty)
-            row = Expression().add_all(flow[live], routes.plan_kwh[live] @ normal).add(over, -1.0)
-            add_row(model, f"piece[{i},{t}]", row, upper=limit)
-        return hour
+        kwh = routes.plan_kwh[live]
+        for j, value in zip(price, dt * (kwh.T @ base), strict=True):
+            model.cost[j] += float(value)
+        for j, value in zip(columns, dt * (kwh @ (at - guess.electricity[:, t])), strict=True):
+            model.cost[j] += float(value)
+        over = self._elastic(model, f"overload{t}", len(low), penalty)
+        limits = np.array([s.capacity_kw for s in instance.stations])
+        rows = sp.csr_matrix(np.hstack([kwh.T, -np.eye(len(low))]))
+        model.add_rows(
+            (f"capacity[{m},{t}]" for m in range(len(low))),
+            rows,
+            np.concatenate([columns, over]),
+            upper=limits,
+        )
+        pieces = guess.pieces.get(t, [])
+        if pieces:
+            normals = np.array([normal for normal, _ in pieces])
+            over = self._elastic(model, f"beyond{t}", len(pieces), penalty)
+            rows = sp.csr_matrix(np.hstack([normals @ kwh.T, -np.eye(len(pieces))]))
+            right = np.array([limit for _, limit in pieces])
+            model.add_rows(
+                (f"piece[{i},{t}]" for i in range(len(pieces))),
+                rows,
+                np.concatenate([columns, over]),
+                upper=right,
+            )
+        return _Hour(price, flow, cheapest)
 
-    def _serve(
-        self, model: LinearModel, objective: Expression, guess: Guess, blocks: dict[int, _Hour], penalty: float
+    def _cost_rows(
+        self,
+        model: LinearModel,
+        guess: Guess,
+        t: int,
+        reach: float,
+        penalty: float,
+        live: Array,
+        price: Array,
+        columns: Array,
+        cheapest: Array,
     ) -> None:
-        """(23)-(26) linearised: sum_k w_k (1 + xi eta T_k) = W + xi r[t-1]."""
-        for t in self.hours:
-            for n in range(len(self.instance.pairs)):
-                row = self._weighted(guess, blocks[t], t, n, 1.0, self.rate)
-                right = self.demand[n, t]
-                if t == self.hours.start:
-                    right += self.instance.users.xi * self.incoming[n]
-                elif self.instance.users.xi:
-                    row.plus(self._weighted(guess, blocks[t - 1], t - 1, n, 0.0, self.rate), -1.0)
-                if not row.terms:
-                    continue
-                up, down = model.add_variable(f"lack[{n},{t}]"), model.add_variable(f"excess[{n},{t}]")
-                objective.add(up, -penalty).add(down, -penalty)
-                add_row(model, f"serve[{n},{t}]", row.add(up).add(down, -1.0), right, right)
+        """kappa T + rho.h + outside - cmin = 0 for used routes, >= 0 for the others, linearised, elastic."""
+        routes = self.routes
+        active = np.isin(routes.pair, np.unique(routes.pair[live]))
+        slow = self._costs[:, t] - guess.cheapest[routes.pair, t]
+        far = (slow > 0.6 * np.abs(guess.cheapest[routes.pair, t])) & (reach < 0.2)
+        rows = np.flatnonzero(active & (guess.used[:, t] | ~far))
+        change = self.kappa * (routes.on_road[rows] * self._slope[:, t]) @ routes.on_road[live].T
+        change *= self.inside[rows, None]
+        used = guess.used[rows, t]
+        up = self._elastic(model, f"short{t}", len(rows), penalty)
+        down = self._elastic(model, f"over{t}", int(used.sum()), penalty)
+        pick = np.zeros((len(rows), len(cheapest)))
+        pick[np.arange(len(rows)), routes.pair[rows]] = -1.0
+        minus = np.zeros((len(rows), len(down)))
+        minus[np.flatnonzero(used), np.arange(len(down))] = -1.0
+        matrix = sp.csr_matrix(np.hstack([routes.plan_kwh[rows], change, pick, np.eye(len(rows)), minus]))
+        constant = (
+            self.kappa * self._times[rows, t] + routes.outside_cost[rows] - change @ guess.flows[live, t]
+        )
+        model.add_rows(
+            (f"cost[{k},{t}]" for k in rows),
+            matrix,
+            np.concatenate([price, columns, cheapest, up, down]),
+            -constant,
+            np.where(used, -constant, np.inf),
+        )
 
-    def _weighted(self, guess: Guess, hour: _Hour, t: int, n: int, one: float, rate: float) -> Expression:
-        """Linearisation of sum_k w_k (one + rate T_k) over the pair's live routes."""
+    def _serve(self, model: LinearModel, guess: Guess, blocks: dict[int, _Hour], penalty: float) -> None:
+        """(23)-(26) linearised: sum_k w_k (1 + xi eta T_k) = W + xi r[t-1]."""
+        pairs = len(self.instance.pairs)
+        for t in self.hours:
+            matrix, columns, right = self._weighted(guess, blocks[t], t, 1.0)
+            right = self.demand[:, t] - right
+            parts, places = [matrix], [columns]
+            if t == self.hours.start:
+                right = right + self.instance.users.xi * self.incoming
+            elif self.instance.users.xi:
+                before, earlier, constant = self._weighted(guess, blocks[t - 1], t - 1, 0.0)
+                parts.append(-before)
+                places.append(earlier)
+                right = right + constant
+            rows = np.flatnonzero(np.abs(np.hstack(parts)).sum(axis=1) > 0)
+            up = self._elastic(model, f"lack{t}", len(rows), penalty)
+            down = self._elastic(model, f"excess{t}", len(rows), penalty)
+            one = np.eye(len(rows))
+            whole = sp.csr_matrix(np.hstack([np.hstack(parts)[rows], one, -one]))
+            names = (f"serve[{n},{t}]" for n in range(pairs) if n in set(rows.tolist()))
+            model.add_rows(names, whole, np.concatenate([*places, up, down]), right[rows], right[rows])
+
+    def _weighted(self, guess: Guess, hour: _Hour, t: int, one: float) -> tuple[Array, Array, Array]:
+        """sum_k w_k (one + rate T_k) per pair, linearised: matrix (N, live), its columns, constant (N,)."""
         live = np.flatnonzero(guess.used[:, t])
-        mine = live[self.routes.pair[live] == n]
-        base = guess.flows[:, t]
-        row = Expression().add_all(hour.flow[mine], one + rate * self._times[mine, t])
-        if rate:
-            through = (self.routes.on_road[mine] * (base[mine] * self.inside[mine])[:, None]).sum(axis=0)
-            weights = rate * (self.routes.on_road[live] @ (through * self._slope[:, t]))
-            row.add_all(hour.flow[live], weights).shift(-float(weights @ base[live]))
-        return row
+        base = guess.flows[live, t]
+        member = self.member[:, live]
+        matrix = member * (one + self.rate * self._times[live, t])
+        constant = np.zeros(len(matrix))
+        if self.rate:
+            through = (member * (base * self.inside[live])) @ self.routes.on_road[live]
+            extra = self.rate * (through * self._slope[:, t]) @ self.routes.on_road[live].T
+            matrix = matrix + extra
+            constant = -extra @ base
+        return matrix, hour.flow[live], constant
 
     def _read(self, guess: Guess, blocks: dict[int, _Hour], x: Array) -> Guess:
         prices, flows, cheapest = guess.prices.copy(), guess.flows.copy(), guess.cheapest.copy()
@@ -248,13 +285,16 @@ class DayProgram:
         return Guess(prices, flows, cheapest, guess.used, guess.electricity, guess.pieces)
 
 
-def polish(program: DayProgram, guess: Guess, *, steps: int = 25, reach: float = 0.3, aim: float = 1e-9) -> Polished:
+def polish(
+    program: DayProgram, guess: Guess, *, steps: int = 25, reach: float = 0.3, aim: float = 1e-9
+) -> Polished:
     """Successive linear programs with a trust region on an exact penalty; keeps the best point."""
     load = program.routes.plan_kwh.T @ guess.flows
     penalty = 10.0 * max(float(load.max(initial=1.0)), 1.0) + 100.0
     current, count = guess, 0
     merit = _merit(program, current, penalty)
-    for count in range(1, steps + 1):
+    while count < steps:
+        count += 1
         trial = program.step(current, reach, penalty)
         if trial is None:
             reach *= 0.3
@@ -267,7 +307,10 @@ def polish(program: DayProgram, guess: Guess, *, steps: int = 25, reach: float =
                 if small and program.violation(current) <= aim:
                     break
             else:
-                if program.violation(trial) < 0.5 * program.violation(current) and program.violation(current) < 1e-5:
+                if (
+                    program.violation(trial) < 0.5 * program.violation(current)
+                    and program.violation(current) < 1e-5
+                ):
                     current, merit = trial, value
                 reach *= 0.4
         if reach < 1e-9:

@@ -47,7 +47,11 @@ def within_caps(instance: Instance, prices: Array) -> Array:
         if station.price_mean_max is None:
             continue
         mean, floor = out[:, m].mean(axis=1), station.price_min
-        share = np.where(mean > station.price_mean_max, (station.price_mean_max - floor) / np.maximum(mean - floor, 1e-300), 1.0)
+        share = np.where(
+            mean > station.price_mean_max,
+            (station.price_mean_max - floor) / np.maximum(mean - floor, 1e-300),
+            1.0,
+        )
         out[:, m] = floor + share[:, None] * (out[:, m] - floor)
     return np.asarray(out)
 
@@ -63,7 +67,13 @@ def grid(instance: Instance, count: int) -> Array:
 
 
 def best_price(
-    instance: Instance, follower: Follower, *, count: int = 500, starts: Sequence[Array] = (), searches: int = 3, seed: int = 0
+    instance: Instance,
+    follower: Follower,
+    *,
+    count: int = 500,
+    starts: Sequence[Array] = (),
+    searches: int = 3,
+    seed: int = 0,
 ) -> Found:
     """The best of a grid of about ``count`` prices and of pattern searches from ``starts`` and its best
     points."""

@@ -110,7 +110,9 @@ class Primal:
             done = polish(self.program, guess, steps=steps, reach=reach)
             candidate = self._settle(done.guess)
             better = candidate.excess <= 1e-7 * float(self.capacity.max()) and candidate.violation <= 1e-7
-            if better and (best.profit == -np.inf or candidate.profit > best.profit + 1e-7 * abs(best.profit)):
+            if better and (
+                best.profit == -np.inf or candidate.profit > best.profit + 1e-7 * abs(best.profit)
+            ):
                 gain = candidate.profit - best.profit
                 best = candidate
                 if gain < 1e-5 * max(abs(best.profit), 1.0):
@@ -142,7 +144,9 @@ class Primal:
                     size = float(np.abs(other - slope).max())
                     limit = (level - base) / size - 1e-9 * (1.0 + abs(level - base) / size)
                     rows[t].append(((other - slope) / size, limit))
-        costs_now = self.program.costs(Guess(prices, flows, np.zeros((len(self.routes.instance.pairs), load.shape[1])), used, price))
+        costs_now = self.program.costs(
+            Guess(prices, flows, np.zeros((len(self.routes.instance.pairs), load.shape[1])), used, price)
+        )
         cheapest = np.full((len(self.routes.instance.pairs), load.shape[1]), np.inf)
         np.minimum.at(cheapest, self.routes.pair, costs_now)
         cheapest = np.where(np.isfinite(cheapest), cheapest, 0.0)
@@ -172,7 +176,9 @@ class Primal:
         costs = program.costs(settled)
         cheapest = np.full(guess.cheapest.shape, np.inf)
         np.minimum.at(cheapest, routes.pair, costs)
-        violation = program.violation(replace(settled, cheapest=np.where(np.isfinite(cheapest), cheapest, 0.0)))
+        violation = program.violation(
+            replace(settled, cheapest=np.where(np.isfinite(cheapest), cheapest, 0.0))
+        )
         return self._candidate(prices, flows, violation)
 
     def point(self, candidate: Candidate) -> Point:

@@ -48,17 +48,27 @@ def random_game(seed: int, size: Size = Size()) -> Instance:
     periods = int(rng.integers(1, size.periods + 1))
     labels = range(1, periods + 1)
     pairs = _pairs(rng, int(rng.integers(1, size.pairs + 1)))
-    trips = {(p.origin, p.destination, t): float(np.round(rng.uniform(10.0, 90.0), 3)) for p in pairs for t in labels}
+    trips = {
+        (p.origin, p.destination, t): float(np.round(rng.uniform(10.0, 90.0), 3))
+        for p in pairs
+        for t in labels
+    }
     if rng.random() < 0.1:
         trips[next(iter(trips))] = 0.0
-    stations = _stations(rng, pairs, trips, min(1 + int(rng.random() < 0.8) + int(rng.random() < 0.5), size.stations), periods)
+    stations = _stations(
+        rng, pairs, trips, min(1 + int(rng.random() < 0.8) + int(rng.random() < 0.5), size.stations), periods
+    )
     buses, lines, feeder = _feeder(rng, stations)
     farms = (WindFarm("W", buses[-1].id, float(rng.choice([1.0, 0.95]))),) if rng.random() < 0.5 else ()
     scenarios = _scenarios(rng)
     xi = (0.0, 0.5, 0.5, 1.0)[seed // 3 % 4]
     kappa = 0.0 if rng.random() < 0.05 else float(np.round(rng.uniform(8.0, 40.0), 2))
     period_h = float(rng.choice([1.0, 1.0, 0.5]))
-    tau = float(np.round(kappa * period_h * rng.uniform(0.8, 2.0), 3)) if kappa > 0 and rng.random() < 0.15 else None
+    tau = (
+        float(np.round(kappa * period_h * rng.uniform(0.8, 2.0), 3))
+        if kappa > 0 and rng.random() < 0.15
+        else None
+    )
     return Instance(
         name=f"random-{seed}",
         currency="CNY",
@@ -71,14 +81,20 @@ def random_game(seed: int, size: Size = Size()) -> Instance:
         wind_farms=farms,
         scenarios=scenarios,
         periods=tuple(
-            Period(t, float(np.round(rng.uniform(0.5, 1.0), 3)), float(np.round(rng.uniform(0.2, 0.7), 3))) for t in labels
+            Period(t, float(np.round(rng.uniform(0.5, 1.0), 3)), float(np.round(rng.uniform(0.2, 0.7), 3)))
+            for t in labels
         ),
         nodes=tuple(Node(name) for name in "abcd"),
         roads=_roads(rng, trips),
         pairs=pairs,
         stations=stations,
         trips=trips,
-        wind={(s.id, t, f.id): float(np.round(rng.uniform(0.0, 900.0), 1)) for s in scenarios for t in labels for f in farms},
+        wind={
+            (s.id, t, f.id): float(np.round(rng.uniform(0.0, 900.0), 1))
+            for s in scenarios
+            for t in labels
+            for f in farms
+        },
         tariff=_tariff(rng, stations, periods),
     )
 
@@ -176,7 +192,14 @@ def _feeder(
     for start, end in (("1", "2"), ("1", "3") if branch else ("2", "3")):
         rating = math.inf if rng.random() < 0.5 else float(np.round(rng.uniform(300.0, 2500.0), 0))
         lines.append(
-            Line(f"{start}-{end}", start, end, float(np.round(rng.uniform(0.05, 4.0), 3)), float(np.round(rng.uniform(0.05, 3.0), 3)), rating)
+            Line(
+                f"{start}-{end}",
+                start,
+                end,
+                float(np.round(rng.uniform(0.05, 4.0), 3)),
+                float(np.round(rng.uniform(0.05, 3.0), 3)),
+                rating,
+            )
         )
     substation = float(rng.choice([2e4, rng.uniform(800.0, 3000.0)]))
     voll = float(np.round(rng.uniform(1.2, 6.0), 2))

@@ -27,7 +27,6 @@ from mpec.expression import Expression
 from mpec.followers.dispatch import DispatchSolver
 from mpec.hour_dispatch import HourDispatch, hour_dispatch
 from mpec.hour_model import HourState
-from mpec.hour_tasks import first_load
 from mpec.hour_solve import (
     Cutoff,
     FrozenRelaxation,
@@ -36,6 +35,7 @@ from mpec.hour_solve import (
     plain,
     set_objective,
 )
+from mpec.hour_tasks import first_load
 from mpec.intervals import first_intervals, incoming_at_start, propagated
 from mpec.options import silent
 from mpec.solvers import open_session
@@ -134,7 +134,12 @@ def _dispatches(instance: Instance, states: list[HourState], record: Mapping[str
         best = record["steps"][int(record["best"])]
         exact = [bool(h["exact_dispatch"]) for h in best["hours"]]
     return [
-        hour_dispatch(instance, s.t, first_load(instance) if record.get("kind") != "monolithic" else s.box.high["load"], e)
+        hour_dispatch(
+            instance,
+            s.t,
+            first_load(instance) if record.get("kind") != "monolithic" else s.box.high["load"],
+            e,
+        )
         for s, e in zip(states, exact, strict=True)
     ]
 
@@ -168,7 +173,9 @@ def _with_cuts(states: list[HourState], record: Mapping[str, Any], routes: Route
     return out
 
 
-def _replay(replay: _Replay, record: Mapping[str, Any], say: Callable[[str], None], thorough: bool) -> RecheckOutcome:
+def _replay(
+    replay: _Replay, record: Mapping[str, Any], say: Callable[[str], None], thorough: bool
+) -> RecheckOutcome:
     steps, best = record["steps"], int(record["best"])
     if not 0 <= best < len(steps) or steps[best]["kind"] != "bounds":
         raise _Refuted("the record names no bound")
@@ -190,7 +197,11 @@ def _replay(replay: _Replay, record: Mapping[str, Any], say: Callable[[str], Non
             else:
                 replay.totals = replay.totals or {}
                 multipliers = Multipliers.from_json(step["multipliers"])
-                replay.totals[number] = (multipliers, [float(b) for b in step["bounds"]], _total(replay, multipliers, step["bounds"]))
+                replay.totals[number] = (
+                    multipliers,
+                    [float(b) for b in step["bounds"]],
+                    _total(replay, multipliers, step["bounds"]),
+                )
         else:
             raise _Refuted(f"step {number} is of no known kind: {kind!r}")
     raise _Refuted("the record ends before its bound")
@@ -259,7 +270,9 @@ def _total(replay: _Replay, multipliers: Multipliers, bounds: list[float]) -> fl
     return float(np.sum(bounds)) + constant + BOUND_MARGIN * (abs(constant) + float(np.sum(np.abs(bounds))))
 
 
-def _hour_bound(replay: _Replay, t: int, step: Mapping[str, Any], multipliers: Multipliers, stated: float) -> float:
+def _hour_bound(
+    replay: _Replay, t: int, step: Mapping[str, Any], multipliers: Multipliers, stated: float
+) -> float:
     """This run's bound of one hour; it may stop as soon as the stated one is confirmed."""
     partition = step["hours"][t]
     state = replace(
@@ -310,7 +323,9 @@ def _final(replay: _Replay, step: Mapping[str, Any], say: Callable[[str], None])
     total = max(_total(replay, multipliers, own), replay.lower)
     claimed = max(_total(replay, multipliers, stated), replay.lower)
     if total > claimed + TOLERANCE * (1.0 + abs(claimed)):
-        late = [t for t, (a, b) in enumerate(zip(own, stated, strict=True)) if a > b + TOLERANCE * (1.0 + abs(b))]
+        late = [
+            t for t, (a, b) in enumerate(zip(own, stated, strict=True)) if a > b + TOLERANCE * (1.0 + abs(b))
+        ]
         periods = ", ".join(str(replay.routes.instance.periods[t].id) for t in late)
         return RecheckOutcome(
             "undecided",
@@ -350,7 +365,9 @@ def _recheck_monolithic(
         return RecheckOutcome("undecided", details="no bound was found in time")
     if bound <= float(stated) + TOLERANCE * (1.0 + abs(float(stated))):
         return RecheckOutcome("confirmed", max(bound, float(stated)))
-    return RecheckOutcome("undecided", bound, f"the bound found again is {bound!r}, above the stated {stated!r}")
+    return RecheckOutcome(
+        "undecided", bound, f"the bound found again is {bound!r}, above the stated {stated!r}"
+    )
 
 
 def _recheck_infeasible(

@@ -58,7 +58,9 @@ def refine(
     for a in np.argsort(-errors.roads)[:roads]:
         if errors.roads[a] > least:
             ends = float(state.box.low["road_flow"][a]), float(state.box.high["road_flow"][a])
-            road_points[int(a)] = _insert(road_points.get(int(a), ()), float(point.road_flow[a]), ends, pieces)
+            road_points[int(a)] = _insert(
+                road_points.get(int(a), ()), float(point.road_flow[a]), ends, pieces
+            )
     for a in np.flatnonzero(~np.isnan(point.road_flow)):
         known = tangents.get(int(a), ())
         x = float(point.road_flow[a])
@@ -73,7 +75,9 @@ def refine(
     return new, errors.total
 
 
-def _insert(points: tuple[float, ...], value: float, ends: tuple[float, float], pieces: int) -> tuple[float, ...]:
+def _insert(
+    points: tuple[float, ...], value: float, ends: tuple[float, float], pieces: int
+) -> tuple[float, ...]:
     """Add ``value``, or the middle of the piece that holds it when it lies too close to a breakpoint."""
     inner = sorted(p for p in points if ends[0] < p < ends[1])
     if len(inner) + 1 >= pieces:

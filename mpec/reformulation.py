@@ -10,7 +10,6 @@ import gc
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -150,7 +149,7 @@ def reformulate(
     if solver not in SOLVERS:
         raise Refused(f"solver {solver!r} is not known; choose {', '.join(SOLVERS)}")
     began = time.perf_counter()
-    model = copy_model(problem.model)
+    model = problem.model.copy()
     kkts, pairs = _conditions(problem, model)
     _linearise(problem, model, kkts)
     _refuse_unsupported(problem, model, mode, solver, kkts, pairs)
@@ -164,22 +163,13 @@ def reformulate(
         pairs = _asserted(pairs, assert_bounds)
         _box_multipliers(model, pairs)
     bounded = time.perf_counter()
-    base = copy_model(model)
+    base = model.copy()
     written = MODES[mode](model, pairs, followers=kkts)
     end = time.perf_counter()
     return SingleLevel(
         problem, base, model, mode, solver, tuple(kkts), tuple(pairs), written, infeasible,
         seconds=(middle - began) + (end - bounded), bound_seconds=bounded - middle,
     )  # fmt: skip
-
-
-def copy_model(model: LinearModel) -> LinearModel:
-    """An independent copy: lists are copied, the records in them are frozen."""
-    out = copy(model)
-    for name, value in vars(model).items():
-        if isinstance(value, list):
-            setattr(out, name, list(value))
-    return out
 
 
 def _conditions(problem: Bilevel, model: LinearModel) -> tuple[list[Kkt], list[Pair]]:
@@ -358,4 +348,4 @@ def largest_m(pairs: Sequence[Pair]) -> tuple[float, str] | None:
     return most.value, most.source
 
 
-__all__ = ["MODES", "Array", "Mode", "SingleLevel", "copy_model", "largest_m", "reformulate", "single_level"]
+__all__ = ["MODES", "Array", "Mode", "SingleLevel", "largest_m", "reformulate", "single_level"]

@@ -95,25 +95,11 @@ def _operator(
     )
 
 
-def variable_bounds_as_rows(block: Any) -> None:
-    """core.kkt dualises constraints only; bounds must be rows before it sees them."""
-    block.bound_rows = pyo.ConstraintList()
-    for v in list(block.component_data_objects(pyo.Var, descend_into=True)):
-        low, high = v.bounds
-        if low is not None:
-            block.bound_rows.add(v >= low)
-        if high is not None:
-            block.bound_rows.add(v <= high)
-
-
 def pyomo_chain(model: Any, big_m: float) -> float:
     """core.kkt, mpec.simple_disjunction, gdp.bigm on the operator's block, in place; seconds."""
     began = time.perf_counter()
     block = model.operator
-    variable_bounds_as_rows(block)
-    block.cost.activate()
     pyo.TransformationFactory("core.kkt").apply_to(block, parameterize_wrt=list(model.charging.values()))
-    block.cost.deactivate()
     pyo.TransformationFactory("mpec.simple_disjunction").apply_to(model)
     pyo.TransformationFactory("gdp.bigm").apply_to(model, bigM=big_m)
     return time.perf_counter() - began

@@ -93,7 +93,9 @@ def check_game(seed: int, size: Size = Size(), effort: Effort = Effort()) -> Row
     try:
         _check(instance, row, effort)
     except Exception as error:
-        row.violations.append(f"crash: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}")
+        row.violations.append(
+            f"crash: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+        )
     return row
 
 
@@ -160,7 +162,9 @@ def _against_truth(
         # Only a point that the judge accepts refutes a bound.
         answered = follower.answer(best.prices).point
         sound = answered is not None and judge_point(follower.instance, answered, routes).passed
-        kind = "upper" if sound and answered and _above(answered.profit, result.upper_bound) else "unconfirmed"
+        kind = (
+            "upper" if sound and answered and _above(answered.profit, result.upper_bound) else "unconfirmed"
+        )
         row.violations.append(
             f"{kind}: {method}: {best.profit!r} at prices {best.prices.tolist()}, the bound is {result.upper_bound!r}"
         )
@@ -200,7 +204,11 @@ def run(games: int, first: int, out: Path, size: Size, effort: Effort) -> int:
                 writer.writeheader()
             writer.writerow({**asdict(row), "violations": " | ".join(row.violations)})
         gap = "" if row.decomposed_gap is None else f"gap {100 * row.decomposed_gap:.3f} %"
-        print(f"game {seed}: {row.decomposed_verdict} {gap} {' | '.join(row.violations)}", file=sys.stderr, flush=True)
+        print(
+            f"game {seed}: {row.decomposed_verdict} {gap} {' | '.join(row.violations)}",
+            file=sys.stderr,
+            flush=True,
+        )
     rows = _rows(path)
     (out / "README.md").write_text(summary(rows), encoding="utf-8")
     return sum(bool(r["violations"]) for r in rows)
@@ -258,7 +266,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--periods", type=int, default=2, help="most periods")
     parser.add_argument("--pairs", type=int, default=2, help="most O-D pairs")
     parser.add_argument("--seconds", type=float, default=20.0, help="time limit of each solve")
-    parser.add_argument("--out", type=Path, default=Path("results/soundness"), help="folder of rows.csv and README.md")
+    parser.add_argument(
+        "--out", type=Path, default=Path("results/soundness"), help="folder of rows.csv and README.md"
+    )
     given = parser.parse_args(arguments)
     size = Size(given.stations, given.periods, given.pairs)
     return 1 if run(given.games, given.first, given.out, size, Effort(seconds=given.seconds)) else 0

@@ -46,7 +46,9 @@ def add_value_cut(builder: HourBuilder, reference: Reference, index: int) -> Non
     shares = reference.shares
     for n in builder.pairs:
         if abs(float(shares[routes.pair == n].sum()) - 1.0) > 1e-9:
-            raise ValueError(f"the reference flow of pair {n} doesn't serve its demand (shares must sum to 1)")
+            raise ValueError(
+                f"the reference flow of pair {n} doesn't serve its demand (shares must sum to 1)"
+            )
     row = Expression(constant=-builder.allowance())
     for n in builder.pairs:
         row.add(block.bill[n])
@@ -56,7 +58,9 @@ def add_value_cut(builder: HourBuilder, reference: Reference, index: int) -> Non
     pair_share = np.zeros((len(instance.pairs), len(instance.roads)))
     np.add.at(pair_share, routes.pair, shares[:, None] * routes.on_road)
     low = sum((pair_share[n] * box.low["modified"][n] for n in builder.pairs), np.zeros(len(instance.roads)))
-    high = sum((pair_share[n] * box.high["modified"][n] for n in builder.pairs), np.zeros(len(instance.roads)))
+    high = sum(
+        (pair_share[n] * box.high["modified"][n] for n in builder.pairs), np.zeros(len(instance.roads))
+    )
     at_low, at_high = builder.roads.integral(low), builder.roads.integral(high)
     for a in np.flatnonzero(high > 0):
         width = high[a] - low[a]
