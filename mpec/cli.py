@@ -98,7 +98,11 @@ def _solve_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--method", choices=("decomposed", "monolithic"), default="decomposed")
     group.add_argument("--gap", type=_number(0), default=0.01, help="target gap, a share (default 0.01)")
     group.add_argument(
-        "--time-limit", type=_number(0, strict=True), default=3600.0, metavar="SECONDS", help="default 3600"
+        "--time-limit",
+        type=_number(0, strict=True),
+        default=3600.0,
+        metavar="SECONDS",
+        help="default 3600 (compare: 200)",
     )
     _solver_option(group)
     group.add_argument("--workers", type=_count, metavar="N", help="processes (default: the cores)")
@@ -170,6 +174,8 @@ def _add_game_commands(add: Callable[[str, str], argparse.ArgumentParser]) -> No
     _heuristic_options(compare, by_time=True)
     _seed_option(compare)
     _output_options(compare, folder=True, resume=True)
+    # The heuristic gets as long again and both are judged: a comparison should end in minutes.
+    compare.set_defaults(time_limit=200.0)
 
 
 def _add_result_commands(add: Callable[[str, str], argparse.ArgumentParser]) -> None:

@@ -14,19 +14,23 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from formulations.routes import RouteSet
+from mpec.electricity_cuts import bill_cut, idle_cost
 from mpec.followers.answer import Follower
 from mpec.hour_dispatch import HourDispatch, hour_dispatch
 from mpec.hour_model import HourState
 from mpec.hour_solve import build_hour, set_objective, tighten_hour
 from mpec.intervals import first_intervals, incoming_at_start
-from mpec.solvers import open_session
-from mpec.tolerances import EPSILON, MIP_FEASIBILITY
+from mpec.solvers import SolverMissing, open_session
+from mpec.tolerances import EPSILON
 from mpec.value_cuts import Reference, complete_shares, shares_of
 
 Array = np.ndarray
 
 SLACK = 1e-9
 """Relative slack with which the truth is fixed: the followers' own accuracy."""
+
+MILP_SLACK = 1e-5
+"""The same for the MILP."""
 
 PROFIT = 1e-7
 """Relative to the turnover: the relaxation may earn less than the truth by this much (solver tolerances)."""
@@ -156,8 +160,9 @@ def outside_box(state: HourState, truth: Truth, slack: float = SLACK) -> str | N
 def contained(routes: RouteSet, state: HourState, dispatch: HourDispatch | None, truth: Truth) -> str | None:
     """None if the truth is a point of the hour's relaxation that earns at least as much; else what is wrong.
 
-    The LP is asked with columns fixed to SLACK, the MILP to its own feasibility tolerance: fixed more narrowly than
-    that, HiGHS was seen to call MILPs infeasible that two other solvers solve.
+    The LP is asked with columns fixed to SLACK, the MILP more loosely: with columns fixed to about its feasibility
+    tolerance HiGHS was seen to call MILPs infeasible that two other solvers solve. SCIP, where installed, is
+    asked as well before that is believed.
     """
     return (
         outside_box(state, truth)
@@ -165,7 +170,7 @@ def contained(routes: RouteSet, state: HourState, dispatch: HourDispatch | None,
             _solved(routes, state, dispatch, truth, SLACK, relax=True)
             and _solved(routes, state, dispatch, truth, 10 * SLACK, relax=True)
         )
-        or _solved(routes, state, dispatch, truth, MIP_FEASIBILITY, relax=False)
+        or _solved(routes, state, dispatch, truth, MILP_SLACK, relax=False)
     )
 
 
@@ -194,6 +199,11 @@ def _solved(
                 model.lower[column] = model.upper[column] = 0.5 * (model.lower[column] + model.upper[column])
     set_objective(model, block.profit)
     solved = open_session(model).solve(relax=relax, gap=1e-9, time_limit=60.0)
+    if solved.status == "infeasible" and not relax:
+        try:
+            solved = open_session(model, "scip").solve(gap=1e-9, time_limit=60.0)
+        except SolverMissing:
+            pass
     if solved.objective is None:
         return f"the {'LP' if relax else 'MILP'} does not hold the point ({solved.status})"
     short = truth.profit - solved.objective
@@ -209,7 +219,7 @@ def first_states(routes: RouteSet) -> list[HourState]:
     for t in range(len(routes.instance.periods)):
         box = first_intervals(routes, t, low, high)
         low, high = box.low["residual"], box.high["residual"]
-        states.append(HourState(t, box))
+        states.append(HourState(t, box, exact_dispatch=routes.instance.tariff_mode == "dlmp"))
     return states
 
 
@@ -224,7 +234,10 @@ def all_pairs(routes: RouteSet, t: int, dispatch: HourDispatch) -> frozenset[str
 def with_cuts(
     routes: RouteSet, state: HourState, met: list[Truth], follower: Follower, rng: np.random.Generator
 ) -> HourState:
-    """Reference flows: other equilibria, and shares drawn at random (any shares give a valid cut)."""
+    """Cuts from other equilibria and, since any shares and loads give valid ones, from others drawn at random.
+
+    Under `dlmp` the operator's tangents take the place of its KKT conditions.
+    """
     pairs = len(routes.instance.pairs)
     references = list(state.references)
     for truth in met:
@@ -234,7 +247,15 @@ def with_cuts(
         )
     drawn = rng.random(len(routes.routes)) ** 3
     references.append(Reference(complete_shares(routes, shares_of(routes.pair, drawn, pairs), drawn)))
-    return replace(state, references=references)
+    state = replace(state, references=references)
+    if routes.instance.tariff_mode != "dlmp":
+        return state
+    high = state.box.high["load"]
+    loads = [0.0 * high, 0.5 * high, high, rng.random(len(high)) * high, *[truth.load for truth in met]]
+    cuts = tuple(bill_cut(follower.dispatch, state.t, load) for load in loads)
+    return replace(
+        state, bill_cuts=cuts, idle_cost=idle_cost(follower.dispatch, state.t), exact_dispatch=False
+    )
 
 
 def with_pieces(state: HourState, truth: Truth, rng: np.random.Generator) -> HourState:
@@ -302,7 +323,8 @@ def check_containment(routes: RouteSet, *, prices: int = 4, seed: int = 0, start
             "cuts": cut,
             "binaries": binary,
             "tightened": [
-                replace(s, dispatch_pairs=b.dispatch_pairs) for s, b in zip(tight, binary, strict=True)
+                replace(s, exact_dispatch=b.exact_dispatch, dispatch_pairs=b.dispatch_pairs)
+                for s, b in zip(tight, binary, strict=True)
             ],
         }
     for t, hour in enumerate(allowed):

@@ -83,7 +83,6 @@ class Decomposition:
     cutoff: Cutoff | None = None
     starts: list[Array] = field(default_factory=list)
     phases: dict[str, float] = field(default_factory=dict)
-    proven_optimal: bool = False
     idle: int = 0
     errors: Array = field(init=False)
     basis: dict[str, int] = field(default_factory=dict)
@@ -118,7 +117,7 @@ class Decomposition:
         self.phases[phase] = self.phases.get(phase, 0.0) + time.perf_counter() - began
 
     def done(self) -> bool:
-        return self.gap <= self.limits.gap or self.limits.left() <= 0 or self.proven_optimal
+        return self.gap <= self.limits.gap or self.limits.left() <= 0
 
     # ---- the run -----------------------------------------------------------------------------
     def run(self) -> None:
@@ -287,12 +286,8 @@ class Decomposition:
     ) -> None:
         """A bound on the day from bounds on the hours; then the cutoff that it and the best point allow."""
         for t, bound in enumerate(bounds):
-            if bound == -np.inf:
-                if not self.log.has_cutoff:
-                    raise HourInfeasible(t)
-                # No day better than the best one exists: the cutoff cuts everything off.
-                self.upper, self.proven_optimal = float(self.lower or 0.0), True
-                return
+            if bound == -np.inf and not self.log.has_cutoff:
+                raise HourInfeasible(t)
         total = float(np.sum(bounds)) + multipliers.constant(self.instance)
         if not np.isfinite(total):
             return
@@ -307,7 +302,7 @@ class Decomposition:
     def _tighten(self) -> None:
         """Interval LPs, with the cutoff: residuals hour after hour, then everything else side by side."""
         began = time.perf_counter()
-        if self.instance.users.xi > 0:
+        if self.instance.users.xi > 0 and self.sweep > 1:
             for t in range(len(self.states)):
                 self._inherit(t)
                 self._tightened(
@@ -336,9 +331,7 @@ class Decomposition:
 
     def _tightened(self, t: int, state: HourState, _solves: int, infeasible: bool) -> None:
         if infeasible:
-            if not self.log.has_cutoff:
-                raise HourInfeasible(t)
-            self.upper, self.proven_optimal = float(self.lower or 0.0), True
+            # HiGHS was seen to call feasible models with narrow intervals infeasible: this proves nothing here.
             return
         self.log.add_claims(t, self.states[t], state)
         self.states[t] = state

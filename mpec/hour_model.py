@@ -38,6 +38,25 @@ from mpec.value_cuts import Reference, add_value_cut
 Array = np.ndarray
 
 
+LEAST_ROOM = 4e-6
+"""Width, relative to 1 or the size, that a column has at least unless it is a constant."""
+
+
+def roomy(low: float, high: float) -> tuple[float, float]:
+    """The interval, widened where it is narrower than what solvers can tell from a point.
+
+    HiGHS 1.15.1 calls models infeasible, falsely, when a column's range is about its feasibility tolerance:
+    0 <= y - 12 x <= 5e-6, z = x, 5 u <= z with 0 <= x, y <= 1e-7 and z, u <= 40, beside any binary.
+    """
+    least = LEAST_ROOM * max(1.0, abs(low), abs(high))
+    if low == high or high - low >= least:
+        return low, high
+    if 0.0 <= low < least:
+        return 0.0, max(high, least)
+    middle = 0.5 * (low + high)
+    return min(low, middle - 0.5 * least), max(high, middle + 0.5 * least)
+
+
 @dataclass
 class HourState:
     """What is known of one hour: intervals, partitions and the reference flows of the cuts."""
@@ -133,7 +152,7 @@ class HourBuilder:
             self.block.electricity.plus(self.block.dispatch.bill)
             return
         most = float(instance.feeder.voll_per_kwh * instance.period_h * self.box.high["load"].sum()) + 1.0
-        bill = self.model.add_variable(self._name("electricity_bill"), -most, most)
+        bill = self.model.add_variable(self._name("electricity_bill"), self._least_bill(), most)
         self.block.electricity.add(bill)
         for i, cut in enumerate(self.state.bill_cuts):
             row = Expression(constant=self.state.idle_cost - cut.level).add(bill).add_all(load, -cut.slope)
@@ -143,12 +162,24 @@ class HourBuilder:
             exact = self.block.dispatch.bill.copy().add(bill, -1.0)
             add_row(self.model, self._name("electricity_exact"), exact, 0.0, 0.0)
 
+    def _least_bill(self) -> float:
+        """The best of the cuts' least values over the loads; -inf without cuts.
+
+        A multiple of VOLL is no bound here: where a station's kvar make room for wind, prices fall below -VOLL.
+        """
+        low, high = self.box.low["load"], self.box.high["load"]
+        least = [
+            cut.level - self.state.idle_cost + float(np.minimum(cut.slope * low, cut.slope * high).sum())
+            for cut in self.state.bill_cuts
+        ]
+        return max(least, default=-np.inf)
+
     def _name(self, text: str, identifier: object = "") -> str:
         return f"{self.prefix}.{text}[{identifier}]" if identifier != "" else f"{self.prefix}.{text}"
 
     def _one(self, quantity: str, index: int, label: object) -> int:
-        low, high = self.box.low[quantity][index], self.box.high[quantity][index]
-        return self.model.add_variable(self._name(quantity, label), float(low), float(high))
+        low, high = roomy(float(self.box.low[quantity][index]), float(self.box.high[quantity][index]))
+        return self.model.add_variable(self._name(quantity, label), low, high)
 
     def _columns(self) -> HourBlock:
         instance, box, model = self.instance, self.box, self.model
@@ -190,19 +221,21 @@ class HourBuilder:
                 [box.low["cheapest"][n], box.high["cheapest"][n]],
                 [box.low["modified"][n], box.high["modified"][n]],
             )
-            block.bill[n] = model.add_variable(self._name("bill", label[n]), corners.min(), corners.max())
+            bill = roomy(float(corners.min()), float(corners.max()))
+            block.bill[n] = model.add_variable(self._name("bill", label[n]), *bill)
             most = box.high["modified"][n] * self.stay_h
-            block.hours[n] = model.add_variable(self._name("hours", label[n]), 0.0, most)
+            block.hours[n] = model.add_variable(self._name("hours", label[n]), *roomy(0.0, float(most)))
         for a in self.varying:
             road = instance.roads[a].id
             low, high = box.low["road_flow"][a], box.high["road_flow"][a]
             block.road_flow[a] = self._one("road_flow", int(a), road)
-            block.road_time[a] = model.add_variable(self._name("time", road), self.fast[a], self.slow[a])
-            block.road_hours[a] = model.add_variable(
-                self._name("road_hours", road), low * self.fast[a], high * self.slow[a]
-            )
+            time = roomy(float(self.fast[a]), float(self.slow[a]))
+            block.road_time[a] = model.add_variable(self._name("time", road), *time)
+            hours = roomy(float(low * self.fast[a]), float(high * self.slow[a]))
+            block.road_hours[a] = model.add_variable(self._name("road_hours", road), *hours)
             ends = self.roads.integral(self._spread(int(a), [low, high]))[a]
-            block.potential[a] = model.add_variable(self._name("potential", road), ends[0], ends[1])
+            potential = roomy(float(ends[0]), float(ends[1]))
+            block.potential[a] = model.add_variable(self._name("potential", road), *potential)
         for k in self.used:
             block.route_flow[k] = self._one("route_flow", int(k), int(k))
         return block

@@ -17,7 +17,7 @@ from pyomo.repn import generate_standard_repn
 from mpec.bilevel import Bilevel, Conditions, FollowerEntry, PriceLink, Side
 from mpec.linear_model import LinearModel, Products, QuadraticRow
 from mpec.optimiser import Optimiser
-from mpec.players import compile_with_variables
+from mpec.players import compile_with_variables, declared_variables
 from mpec.refusals import Refused
 
 _HARMLESS = {
@@ -45,7 +45,7 @@ def compile_bilevel(
     model: Any,
     *,
     leader: Any = None,
-    followers: Sequence[Any],
+    followers: Any,
     prices: Sequence[tuple[Any, Any]] = (),
 ) -> Bilevel:
     """Compile a Pyomo model whose follower blocks state the followers' problems.
@@ -54,16 +54,17 @@ def compile_bilevel(
         model: a ConcreteModel with one active objective outside the followers.
         leader: the leader's variables (a Var, a block, or a list of these); None: every variable
             that no follower owns.
-        followers: blocks, each with one objective (an optimiser) or with Complementarity components
-            (an equilibrium). A follower owns the variables declared in its block.
+        followers: a block, an indexed block or a list of these, each with one objective (an optimiser) or
+            with Complementarity components (an equilibrium). A follower owns the variables declared in
+            its block.
         prices: pairs (variable of the leader, constraint of a follower): the variable is the
             derivative of the follower's optimal value, as a minimiser, by that right-hand side.
 
     Raises Refused for anything without an exact single-level form; the message names it.
     """
-    if not followers:
+    blocks = _blocks(followers)
+    if not blocks:
         raise Refused("no followers were given: there is nothing to reformulate; solve the model as it is")
-    blocks = list(followers)
     columns = _Columns(LinearModel(name=model.name))
     owned = [_owned(block) for block in blocks]
     declared = _leader_variables(leader)
@@ -83,6 +84,17 @@ def compile_bilevel(
             _add_optimiser(result, columns, *parts, declared, own_ids)
     _add_prices(result, columns, blocks, prices)
     return result
+
+
+def _blocks(followers: Any) -> list[Any]:
+    """Follower blocks one by one; indexed blocks are taken apart."""
+    items = followers if isinstance(followers, list | tuple) else [followers]
+    out: list[Any] = []
+    for item in items:
+        if not hasattr(item, "is_indexed"):
+            raise Refused(f"{item!r} is no Pyomo block; give the blocks themselves as followers")
+        out += list(item.values()) if item.is_indexed() else [item]
+    return out
 
 
 class _Columns:
@@ -108,7 +120,7 @@ class _Columns:
 
 
 def _owned(block: Any) -> list[Any]:
-    return [v for v in block.component_data_objects(pyo.Var, active=True, descend_into=True) if not v.fixed]
+    return [v for v in declared_variables(block) if not v.fixed]
 
 
 def _leader_variables(leader: Any) -> set[int] | None:

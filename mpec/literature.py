@@ -204,9 +204,7 @@ def summary_text(outcomes: Sequence[Outcome]) -> str:
         f"{len(problems)} problems, every mode on every solver, made by `python -m mpec.literature`;"
         " rows in results.csv.",
         '"right": within 1e-6 relative of the published optimum (or infeasible, where that is published).',
-        '"refused":',
-        "the mode or solver lacks what the problem needs, or no finite big-M exists; the reason"
-        " stands in the row.",
+        '"refused": the mode or solver lacks what the problem needs, or no finite big-M exists; see the row.',
         "",
         "| mode | solver | right | wrong | refused | failed | of these CERTIFIED | seconds |",
         "|---|---|---|---|---|---|---|---|",

@@ -31,6 +31,7 @@ __all__ = [
     "as_inequalities",
     "compile_optimiser",
     "compile_with_variables",
+    "declared_variables",
     "eliminate_equalities",
     "refuse_nonconvex",
 ]
@@ -72,7 +73,7 @@ def compile_with_variables(
     label = name or block.name
     objective = _single_objective(block, label)
     given_list = None if given is None else list(given)
-    declared = list(block.component_data_objects(pyo.Var, active=True, descend_into=True))
+    declared = declared_variables(block)
     given_ids = {id(v) for v in given_list or ()}
     own = list(decides) if decides is not None else [v for v in declared if id(v) not in given_ids]
     own = [v for v in own if not v.fixed]
@@ -123,6 +124,12 @@ def compile_with_variables(
     )
     refuse_nonconvex(optimiser)
     return optimiser, own, given_list
+
+
+def declared_variables(block: Any) -> list[Any]:
+    """The variables that a block declares; references to others' variables are not its own."""
+    components = block.component_objects(pyo.Var, active=True, descend_into=True)
+    return [v for component in components if not component.is_reference() for v in component.values()]
 
 
 def component_names(items: Sequence[Any]) -> list[str]:

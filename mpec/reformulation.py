@@ -85,7 +85,7 @@ class SingleLevel:
 def single_level(
     model: Any,
     leader: Any = None,
-    followers: Sequence[Any] = (),
+    followers: Any = (),
     mode: str = "big_m",
     solver: str = "highs",
     *,
@@ -99,8 +99,9 @@ def single_level(
         model: a Pyomo ConcreteModel; the leader's objective and constraints are those outside the blocks
             and may use followers' variables and prices.
         leader: the leader's variables (Vars, a block, or a list); None: all that no follower owns.
-        followers: blocks with one objective (linear or convex quadratic optimisers; products of own and
-            foreign variables may stand in the objective) or with Complementarity components (equilibria).
+        followers: a block, an indexed block or a list of these, each with one objective (linear or convex
+            quadratic; products of own and foreign variables may stand in it) or with Complementarity
+            components (an equilibrium).
         mode: "big_m", "sos1", "indicator" or "strong_duality".
         solver: the solver it is meant for; "highs", "gurobi" or "scip".
         prices: pairs (leader's variable, follower's constraint): the variable is the derivative of the

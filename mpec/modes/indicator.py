@@ -29,4 +29,4 @@ def write(model: LinearModel, pairs: Sequence[Pair], *, followers: Sequence[Kkt]
 
 def _row(name: str, binary: int, value: int, side: Linear) -> Indicator:
     columns, values = tuple(side.columns.tolist()), tuple(side.values.tolist())
-    return Indicator(name, binary, value, columns, values, -math.inf, -side.constant)
+    return Indicator(name, binary, value, columns, values, -math.inf, 0.0 - side.constant)

@@ -40,11 +40,13 @@ class Terms:
         linear = {j: v for j, v in self.linear.items() if v != 0.0}
         square = {k: v for k, v in self.square.items() if v != 0.0}
         if not square:
-            model.add_row(name, list(linear), list(linear.values()), -math.inf, -self.constant)
+            model.add_row(name, list(linear), list(linear.values()), -math.inf, 0.0 - self.constant)
             return
         products = Products(tuple(i for i, _ in square), tuple(j for _, j in square), tuple(square.values()))
         model.quadratic_rows.append(
-            QuadraticRow(name, tuple(linear), tuple(linear.values()), products, -math.inf, -self.constant)
+            QuadraticRow(
+                name, tuple(linear), tuple(linear.values()), products, -math.inf, 0.0 - self.constant
+            )
         )
 
 

@@ -97,7 +97,7 @@ class RandomLinear:
         ]
         self.maximise = bool(random.integers(0, 2))
         self.equality = bool(random.integers(0, 4) == 0) and self.ny > 1
-        self.integer = bool(random.integers(0, 4) == 0)
+        self.integer = bool(random.integers(0, 3) == 0) and self.nx == 1
         self.x_high = float(random.integers(2, 8))
 
     def model(self) -> Any:

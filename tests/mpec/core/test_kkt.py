@@ -29,9 +29,9 @@ def _model() -> Any:
 
 
 def test_the_rows_of_a_small_follower(shown: Callable[[LinearModel], str]) -> None:
-    model = LinearModel()
+    source, model = _model(), LinearModel()
     p = model.add_variables(["p"], 0.0, 2.0)
-    kkt = add_kkt(model, as_inequalities(compile_optimiser(_model().f)), p)
+    kkt = add_kkt(model, as_inequalities(compile_optimiser(source.f)), p)
     assert shown(model) == "\n".join(
         [
             "f.demand: -p + f.x[1] + f.x[2] = 4",

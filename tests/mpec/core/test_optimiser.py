@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from mpec.bilevel_solution import follower_model, optimal_value
+from mpec.bilevel_checks import follower_model, optimal_value
 from mpec.elimination import eliminate_equalities
 from mpec.optimiser import Optimiser, as_inequalities, given_price
 from mpec.refusals import InfeasibleFollower

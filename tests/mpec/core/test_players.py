@@ -150,3 +150,11 @@ def test_a_row_without_variables_that_is_false_is_named() -> None:
     model.f.extra = pyo.Constraint(expr=model.p <= 2)
     with pytest.raises(InfeasibleFollower, match=r"f\.extra"):
         compile_optimiser(model.f)
+
+
+def test_a_reference_to_the_leaders_variable_is_not_the_followers() -> None:
+    model = _block()
+    model.f.seen = pyo.Reference(model.p)
+    o = compile_optimiser(model.f)
+    assert o.givens == ("p",)
+    assert "p" not in o.columns

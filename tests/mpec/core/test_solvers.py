@@ -166,7 +166,7 @@ def test_gurobis_size_limited_licence_is_recognised_when_the_session_opens() -> 
     try:
         probe.optimize()
     except gurobipy.GurobiError:
-        with pytest.raises(SolverMissing, match="limited in size(.|\n)*Use solver highs"):
+        with pytest.raises(SolverMissing, match=r"limited in size(.|\n)*Use solver highs"):
             open_session(model, "gurobi")
     else:
         pytest.skip("a full Gurobi licence is installed here")

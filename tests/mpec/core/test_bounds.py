@@ -1,0 +1,174 @@
+"""Derived bounds of one follower with p in a box: nothing optimal is cut off, and they are fast enough."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+import instances
+from formulations.distribution import distribution_block, interior_points
+from mpec.bilevel_checks import follower_model, optimal_value
+from mpec.bounds import (
+    AffinePoint,
+    DualPolyhedron,
+    drop_never_binding,
+    feasible_points,
+    multiplier_bounds,
+    slack_bounds,
+)
+from mpec.elimination import eliminate_equalities
+from mpec.optimiser import Inequalities, Optimiser, as_inequalities, given_price
+from mpec.players import compile_optimiser
+from mpec.solvers import HighsSession
+from mpec.solvers.polytope import Polytope
+
+
+@pytest.fixture(scope="module")
+def feeder() -> tuple[Inequalities, list[AffinePoint], np.ndarray]:
+    """The 33-bus dispatch in one hour and scenario, equalities eliminated; its points; station capacities."""
+    instance = instances.load("ieee33-road16")
+    block = distribution_block(instance, 8, 0)
+    stations = [m.id for m in instance.stations]
+    reduced, _ = eliminate_equalities(
+        compile_optimiser(block, [block.load[m] for m in stations], name="dispatch")
+    )
+    points = []
+    for point in interior_points(instance, 8, 0):
+        values = [point.values[name] for name in reduced.columns]
+        on_given = np.array([[v[1].get(m, 0.0) for m in stations] for v in values])
+        points.append(AffinePoint(point.name, np.array([v[0] for v in values]), on_given))
+    return as_inequalities(reduced), points, np.array([m.capacity_kw for m in instance.stations])
+
+
+def _largest_multipliers(rows: Inequalities, p: np.ndarray, low: bool = False) -> np.ndarray:
+    """Each row's largest multiplier over the optimal dual face at p, found by LPs of its own."""
+    o = rows.optimiser
+    solved = HighsSession(follower_model(o, p)).solve()
+    assert solved.x is not None
+    slack = rows.slack(solved.x, p)
+    active = slack <= 1e-7 * (1.0 + np.abs(rows.right))
+    face = Polytope(
+        rows.matrix.T.tocsr(),
+        o.cost - 1e-9,
+        o.cost + 1e-9,
+        np.where(rows.equality, -np.inf, 0.0),
+        np.where(active | rows.equality, np.inf, 0.0),
+    )
+    out = np.array([face.maximum(np.eye(rows.rows)[i], exact=True) for i in range(rows.rows)])
+    face.close()
+    return out
+
+
+def test_the_feeders_bounds_take_well_below_a_second(feeder: Any) -> None:
+    rows, points, capacity = feeder
+    best = np.inf
+    for _ in range(3):
+        began = time.process_time()
+        kept, dropped = drop_never_binding(rows, 0 * capacity, capacity, points)
+        slack_bounds(kept, 0 * capacity, capacity, points)
+        multiplier_bounds(kept, 0 * capacity, capacity, points)
+        best = min(best, time.process_time() - began)
+    assert best < 1.0
+    assert kept.rows + len(dropped) == rows.rows
+    assert len(dropped) > 50
+
+
+def test_every_bound_of_the_feeder_holds_at_random_loads(feeder: Any) -> None:
+    rows, points, capacity = feeder
+    low, high = 0 * capacity, capacity
+    kept, dropped = drop_never_binding(rows, low, high, points)
+    slacks, dual = slack_bounds(kept, low, high, points), DualPolyhedron(kept, low, high, points)
+    assert all(b is not None and b.proven and b.source for b in [*slacks, *dual.bounds])
+    gone = {d.name for d in dropped}
+    price = given_price(kept)
+    ranges = [
+        dual.range(price.on_multiplier[m].toarray().ravel(), price.constant[m]) for m in range(len(capacity))
+    ]
+    random = np.random.default_rng(1)
+    for _ in range(6):
+        p = random.uniform(low, high)
+        largest = _largest_multipliers(rows, p)
+        for i, name in enumerate(rows.names):
+            assert name not in gone or largest[i] < 1e-6, (
+                f"{name} was dropped but its multiplier can be positive"
+            )
+        solved = HighsSession(follower_model(rows.optimiser, p)).solve()
+        assert solved.x is not None
+        for b, s, m in zip(dual.bounds, slacks, range(kept.rows), strict=True):
+            assert b is not None
+            assert s is not None
+            assert largest[rows.names.index(kept.names[m])] <= b.value * (1 + 1e-7) + 1e-7
+            assert kept.slack(solved.x, p)[m] <= s.value + 1e-6
+        step = 1e-3
+        for m in range(len(capacity)):
+            ahead = optimal_value(rows.optimiser, p + step * np.eye(len(capacity))[m])
+            assert ahead is not None
+            assert solved.objective is not None
+            slope = (ahead - solved.objective) / step
+            assert ranges[m][0] - 1e-5 <= slope <= ranges[m][1] + 1e-5
+    dual.close()
+
+
+def test_dropping_rows_changes_no_optimum(feeder: Any) -> None:
+    rows, points, capacity = feeder
+    kept, dropped = drop_never_binding(rows, 0 * capacity, capacity, points)
+    assert {d.source for d in dropped} <= {"intervals", "LP"}
+    assert all(d.slack > 0 for d in dropped)
+    random = np.random.default_rng(2)
+    o = rows.optimiser
+    for p in (random.uniform(0, 1, len(capacity)) * capacity for _ in range(5)):
+        place = Polytope(
+            kept.matrix,
+            kept.right - kept.given_matrix @ p,
+            np.where(kept.equality, kept.right - kept.given_matrix @ p, np.inf),
+            np.full(len(o.columns), -np.inf),
+            np.full(len(o.columns), np.inf),
+        )
+        fewer = place.minimum(o.cost, exact=True) + o.value(np.zeros(len(o.columns)), p)
+        assert fewer == pytest.approx(optimal_value(o, p), rel=1e-9)
+        place.close()
+
+
+def _small(
+    cost: list[float], rows: list[list[float]], given: list[list[float]], right: list[float]
+) -> Inequalities:
+    n = len(cost)
+    o = Optimiser(
+        "f", tuple("xyz"[:n]), ("p",), tuple(f"r{i}" for i in range(len(rows))), np.array(cost), np.zeros(1), 0.0,
+        None, None, None, sp.csr_matrix(rows), sp.csr_matrix(given), np.array(right), np.full(len(rows), np.inf),
+        np.zeros(n), np.full(n, np.inf),
+    )  # fmt: skip
+    return as_inequalities(o)
+
+
+def test_a_slater_point_bounds_a_multiplier_and_says_so() -> None:
+    """min 2x + 3y, x + y >= p, 0 <= x, y <= ... with p in [0, 4]: the price is at most 2 by stationarity."""
+    rows = _small([2.0, 3.0], [[1.0, 1.0]], [[-1.0]], [0.0])
+    bounds = multiplier_bounds(rows, np.zeros(1), np.array([4.0]))
+    assert bounds[0] is not None
+    assert bounds[0].value == pytest.approx(2.0, abs=1e-6)
+    assert "single rows" in bounds[0].source
+    unbounded = _small(
+        [1.0, -1.0], [[1.0, 0.0], [-1.0, 0.0], [0.0, -1.0]], [[-1.0], [1.0], [0.0]], [0.0, 0.0, -5.0]
+    )
+    without = multiplier_bounds(unbounded, np.zeros(1), np.ones(1))
+    assert without[0] is None, "x >= p and x <= p: the multipliers grow together"
+    roomy = _small(
+        [1.0, -1.0], [[1.0, 0.0], [-1.0, 0.0], [0.0, -1.0]], [[-1.0], [1.0], [0.0]], [0.0, -2.0, -5.0]
+    )
+    point = AffinePoint("middle", np.array([1.0, 2.0]), np.array([[1.0], [0.0]]))
+    with_point = multiplier_bounds(roomy, np.zeros(1), np.ones(1), [point])
+    assert with_point[0] is not None
+    assert with_point[0].value == pytest.approx(1.0, abs=1e-6)
+
+
+def test_a_point_that_is_not_feasible_everywhere_is_not_used() -> None:
+    rows = _small([2.0, 3.0], [[1.0, 1.0]], [[-1.0]], [0.0])
+    good = AffinePoint("follows p", np.zeros(2), np.array([[1.0], [0.0]]))
+    bad = AffinePoint("constant 2", np.array([2.0, 0.0]), np.zeros((2, 1)))
+    assert [p.name for p in feasible_points(rows, np.zeros(1), np.array([4.0]), [good, bad])] == ["follows p"]
+    assert len(feasible_points(rows, np.zeros(1), np.array([2.0]), [good, bad])) == 2
