@@ -9,6 +9,7 @@ equilibria, points of the eps-game (prices moved by less than eps) must be conta
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -200,10 +201,8 @@ def _solved(
     set_objective(model, block.profit)
     solved = open_session(model).solve(relax=relax, gap=1e-9, time_limit=60.0)
     if solved.status == "infeasible" and not relax:
-        try:
+        with suppress(SolverMissing):
             solved = open_session(model, "scip").solve(gap=1e-9, time_limit=60.0)
-        except SolverMissing:
-            pass
     if solved.objective is None:
         return f"the {'LP' if relax else 'MILP'} does not hold the point ({solved.status})"
     short = truth.profit - solved.objective

@@ -32,7 +32,7 @@ def bill_cut(solver: DispatchSolver, t: int, load: Array) -> BillCut:
     load = np.maximum(np.asarray(load, float), 0.0)
     price, cost = solver.prices(t, load[None])
     slope = solver.instance.period_h * price[0]
-    value = float(cost[0])
+    value = solver.instance.period_h * float(cost[0])
     size = abs(value) + float(np.abs(slope * load).sum())
     return BillCut(load, value - float(slope @ load) - BOUND_MARGIN * (1.0 + size), slope)
 
@@ -40,7 +40,7 @@ def bill_cut(solver: DispatchSolver, t: int, load: Array) -> BillCut:
 def idle_cost(solver: DispatchSolver, t: int) -> float:
     """V(0) from above, money per period."""
     stations = len(solver.instance.stations)
-    value = float(solver.prices(t, np.zeros((1, stations)))[1][0])
+    value = solver.instance.period_h * float(solver.prices(t, np.zeros((1, stations)))[1][0])
     return value + BOUND_MARGIN * (1.0 + abs(value))
 
 

@@ -101,7 +101,7 @@ class Primal:
         for t in range(load.shape[1]):
             price, cost = self.follower.dispatch.prices(t, load[None, :, t])
             prices[:, t] = price[0]
-            costs.append(float(cost[0]))
+            costs.append(instance.period_h * float(cost[0]))
         return prices, costs
 
     def improve(self, start: Candidate, used: Array, *, rounds: int = 6, steps: int = 25) -> Candidate:

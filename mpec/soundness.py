@@ -83,8 +83,9 @@ class Row:
     violations: list[str] = field(default_factory=list)
 
 
-def check_game(seed: int, size: Size = Size(), effort: Effort = Effort()) -> Row:
+def check_game(seed: int, size: Size | None = None, effort: Effort | None = None) -> Row:
     """All truth tests on the game of a seed; never raises for what the solver does."""
+    size, effort = size or Size(), effort or Effort()
     instance = random_game(seed, size)
     row = Row(
         seed, f"{size.stations}-{size.periods}-{size.pairs}", instance.tariff_mode, instance.users.xi,
@@ -177,7 +178,8 @@ def _against_each_other(results: Sequence[tuple[str, Equilibrium]], row: Row) ->
                 continue
             if _above(one.lower_bound, other.upper_bound):
                 row.violations.append(
-                    f"crossed: {name} has a point worth {one.lower_bound!r}, {other_name}'s bound is {other.upper_bound!r}"
+                    f"crossed: {name} has a point worth {one.lower_bound!r}, "
+                    f"{other_name}'s bound is {other.upper_bound!r}"
                 )
 
 

@@ -72,9 +72,7 @@ class GurobiSession(RebuildingSession):
         for key, value in self._settings.items():
             built.setParam(key, value)
         products = bool(model.quadratic_rows or model.cost_products.values)
-        built.Params.FeasibilityTol = (
-            tolerances.MIP_FEASIBILITY if products else tolerances.PRIMAL_FEASIBILITY
-        )
+        built.Params.FeasibilityTol = tolerances.PRIMAL_FEASIBILITY
         built.Params.OptimalityTol = tolerances.DUAL_FEASIBILITY
         built.Params.IntFeasTol = tolerances.MIP_FEASIBILITY
         if products:
