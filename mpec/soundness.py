@@ -119,8 +119,8 @@ def _check(instance: Instance, row: Row, effort: Effort) -> None:
     starts = [r.point.prices for r in results.values() if r.point is not None]
     best = best_price(instance, follower, count=effort.prices, starts=starts, seed=row.seed)
     row.best_found, row.prices_tried = best.profit, best.tried
-    for method, result in results.items():
-        _against_truth(result, method, best, follower, routes, row)
+    for name, result in results.items():
+        _against_truth(result, name, best, follower, routes, row)
     _against_each_other(list(results.items()), row)
     if effort.contained:
         outcome = check_containment(routes, prices=effort.contained, seed=row.seed)
