@@ -259,6 +259,7 @@ class Decomposition:
         used = np.column_stack([p.route_flow for p in points]) > 1e-3
         own = self.primal.relaxed(prices, np.column_stack([p.route_flow for p in points]))
         better = self._try(self.primal.improve(own, used, rounds=3, steps=12))
+        better |= self._try(self.primal.improve(self.primal.answer(prices), used, rounds=3, steps=12))
         if not better and self.best is not None:
             better = self._try(self.primal.improve(self.best, used, rounds=2, steps=8))
         self._timed("polish", began)

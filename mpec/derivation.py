@@ -21,7 +21,7 @@ import scipy.sparse as sp
 from mpec.branching import Branching
 from mpec.complementarity import Bound, Linear, Pair
 from mpec.elimination import eliminate_equalities
-from mpec.incumbent import Found, good_point
+from mpec.incumbent import MOST_NODES, Found, good_point
 from mpec.kkt import Kkt
 from mpec.lifting import Lifting
 from mpec.linear_model import LinearModel
@@ -37,6 +37,9 @@ ROUNDS = 4
 
 MOST_PAIRS = 1_500
 """Pairs beyond which only unbounded sides get an LP."""
+
+SMALL, LARGE = 500, 5_000
+"""Columns up to which the search for a known point is thorough, and up to which there is any, or branching."""
 
 MARGIN = 1e-7
 """Relative outward margin of derived bounds where they are used to derive others."""
@@ -178,9 +181,9 @@ class Derivation:
                 break
             if step == 0 and not np.all(np.isfinite(self.multiplier.value)):
                 self._slater_points()
-        if not self.infeasible and not self.complete:
+        if not self.infeasible and not self.complete and self.width <= LARGE:
             self._cut_off()
-        if not self.infeasible and not self.complete:
+        if not self.infeasible and not self.complete and self.width <= LARGE:
             Branching(self).run()
         if not self.infeasible and not self.complete:
             self._at_optimum()
@@ -313,7 +316,8 @@ class Derivation:
 
     def _cut_off(self) -> None:
         """With a bilevel-feasible point of value v, only points at least as good need to be bounded."""
-        self.known = good_point(self.model, self.pairs)
+        small = self.width <= SMALL
+        self.known = good_point(self.model, self.pairs, most_nodes=MOST_NODES if small else MOST_NODES // 20)
         x = self.known.x
         if x is None:
             return

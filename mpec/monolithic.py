@@ -83,17 +83,13 @@ def run_monolithic(
         None if options.time_limit is None else max(options.time_limit - (time.perf_counter() - began), 1.0)
     )
     try:
-        solved = open_session(day.model, solver, threads=options.workers).solve(
-            gap=0.3 * options.gap, time_limit=left
-        )
+        solved = open_session(day.model, solver).solve(gap=0.3 * options.gap, time_limit=left)
     except SolverMissing as reason:
         if solver == "highs":
             raise
         options.say(f"{solver} can't be used: {reason} Going on with HiGHS.")
         solver = "highs"
-        solved = open_session(day.model, solver, threads=options.workers).solve(
-            gap=0.3 * options.gap, time_limit=left
-        )
+        solved = open_session(day.model, solver).solve(gap=0.3 * options.gap, time_limit=left)
     bound = certified_bound(day.model, solved, False)
     best = _best_point(routes, day, solved.x, accept)
     point = None if best is None else best[0].point(best[1])

@@ -107,7 +107,7 @@ def test_allowed_prices_exist_in_every_hour_of_the_city(xi: float, kappa: float)
     for station, price in zip(city.stations, prices[:, 0], strict=True):
         assert station.price_mean_max is not None
         assert station.price_min <= price <= station.price_mean_max
-    point = Follower(city).answer(prices, starts=1).point
+    point = Follower(city).answer(prices, starts=4).point
     assert point is not None
     capacity = np.array([station.capacity_kw for station in city.stations])
     assert (point.load_kw <= capacity[:, None] * (1 + 1e-6)).all()

@@ -336,9 +336,9 @@ lock = FolderLock(sys.argv[1]).__enter__()
 pid = os.fork()
 if pid == 0:
     assert not FolderLock.holds(sys.argv[1])
+    print(os.getpid(), flush=True)
     time.sleep(30)
 else:
-    print(pid, flush=True)
     os.kill(os.getpid(), 9)
 """
     parent = child(code, str(tmp_path / "run"))
