@@ -84,7 +84,7 @@ def _with_solver(options: SolveOptions) -> SolveOptions:
 
 def _judged(primal: Primal, candidate: Candidate) -> bool:
     """Only a judged point counts as a lower bound."""
-    return judge_point(primal.routes.instance, primal.point(candidate), primal.routes).passed
+    return judge_point(primal.routes.instance, primal.point(candidate), primal.routes, intervals=True).passed
 
 
 def _starts(options: SolveOptions, instance: Instance) -> list[Array]:
