@@ -38,8 +38,11 @@ from mpec.value_cuts import Reference, add_value_cut
 Array = np.ndarray
 
 
-LEAST_ROOM = 4e-6
+LEAST_ROOM = 1e-5
 """Width, relative to 1 or the size, that a column has at least unless it is a constant."""
+
+STILL = 1e-8
+"""A road whose time varies less than this, relatively, keeps its longest time."""
 
 
 def roomy(low: float, high: float) -> tuple[float, float]:
@@ -119,15 +122,15 @@ class HourBuilder:
         self.used = np.flatnonzero(self.box.usable & (self.box.high["route_flow"] > 0))
         self.pairs = [int(n) for n in np.unique(routes.pair[self.used])]
         on = routes.on_road[self.used].sum(axis=0) > 0
-        varying = (self.roads.alpha > 0) & (self.roads.beta > 0) & (self.box.width("road_flow") > 0)
-        self.varying = np.flatnonzero(on & varying)
         slow = self.roads.time(self.box.high["road_flow"])
         fast = self.roads.time(self.box.low["road_flow"])
         self.slow, self.fast = slow, fast
+        self.varying = np.flatnonzero(on & (slow - fast > STILL * np.maximum(slow, 1e-3)))
         self.stay_h, self.most_kwh = longest_stay(routes, slow)
         fixed = np.where(np.isin(np.arange(len(slow)), self.varying), 0.0, slow)
-        # Roads whose time can't vary fold into the route's own constant time.
+        # Roads whose time can't vary fold into the route's own constant time, too long by at most ``over_h``.
         self.fixed_h = np.where(routes.outside, 0.0, routes.on_road @ fixed + routes.charging_h)
+        self.over_h = routes.on_road @ np.where(fixed > 0.0, slow - fast, 0.0)
 
     def build(self) -> HourBlock:
         self.block = self._columns()
@@ -253,15 +256,16 @@ class HourBuilder:
         for a in self.varying:
             mine = self.used[routes.on_road[self.used, a] > 0]
             row = Expression().add(block.road_flow[a]).add_all(block.route_flow[mine], -np.ones(len(mine)))
-            add_row(model, self._name("road_flow", self.instance.roads[a].id), row, 0.0, stray)
+            room = max(stray, NARROW)
+            add_row(model, self._name("road_flow", self.instance.roads[a].id), row, 0.0, room)
         for m, station in enumerate(self.instance.stations):
             kwh = routes.plan_kwh[self.used, m]
             row = Expression().add(block.load[m]).add_all(block.route_flow[self.used], -kwh)
-            add_row(model, self._name("load", station.id), row, 0.0, stray * self.most_kwh)
+            add_row(model, self._name("load", station.id), row, 0.0, max(stray * self.most_kwh, NARROW))
         for n in self.pairs:
             mine = self._routes_of(n)
             row = Expression().add(block.modified[n]).add_all(block.route_flow[mine], -np.ones(len(mine)))
-            add_row(model, self._name("served", n), row, 0.0, float(self.box.stray[n]))
+            add_row(model, self._name("served", n), row, 0.0, max(float(self.box.stray[n]), NARROW))
             xi = self.instance.users.xi
             row = Expression().add(block.modified[n]).add(block.incoming[n], -xi).add(block.residual[n], xi)
             demand = self.instance.demand(self.instance.pairs[n], self.instance.periods[self.state.t])
@@ -330,13 +334,17 @@ class HourBuilder:
                 y = self._shared_hours(int(a), n)
                 total[n].add(y)
                 shared.add(y)
-            stray = float(self.box.stray[self.pairs].sum()) * self.slow[a]
+            stray = max(float(self.box.stray[self.pairs].sum()) * self.slow[a], NARROW)
             add_row(model, self._name("shared_hours", self.instance.roads[a].id), shared, -stray, 0.0)
         for n in range(len(self.instance.pairs)):
             if n not in total:
                 model.add_row(self._name("no_residual", n), [block.residual[n]], [1.0], 0.0, 0.0)
                 continue
-            add_row(model, self._name("hours", n), total[n], -float(self.box.stray[n]) * self.stay_h, 0.0)
+            over = float(self.box.high["modified"][n]) * float(
+                self.over_h[self._routes_of(n)].max(initial=0.0)
+            )
+            under = max(float(self.box.stray[n]) * self.stay_h, NARROW)
+            add_row(model, self._name("hours", n), total[n], -under, over)
             model.add_row(
                 self._name("residual", n), [block.residual[n], block.hours[n]], [1.0, -eta], 0.0, 0.0
             )
@@ -403,8 +411,9 @@ class HourBuilder:
                     slack.add_all(block.road_time[on], kappa * np.ones(len(on)))
                 block.slack[int(k)] = slack
                 add_row(model, self._name("slack", k), slack, 0.0, np.inf)
-                few = EPSILON * max(float(box.high["cheapest"][n]), 0.0)
-                big = min(float(box.high["slack"][k]), slack.interval(model)[1])
+                over = kappa * float(self.over_h[k])
+                few = EPSILON * max(float(box.high["cheapest"][n]), 0.0) + over
+                big = min(float(box.high["slack"][k]) + over, slack.interval(model)[1])
                 if big <= few * (1 + 1e-3) + 1e-8:
                     # Never dearer than that: a binary would carry a coefficient of nothing but rounding.
                     continue
@@ -426,9 +435,10 @@ class HourBuilder:
             low, high = float(box.low["price"][m]), float(box.high["price"][m])
             bounds = (low, high, float(box.low["load"][m]), float(box.high["load"][m]))
             corners = np.outer(bounds[:2], bounds[2:])
-            u = model.add_variable(self._name("income", station.id), corners.min(), corners.max())
+            income = roomy(float(corners.min()), float(corners.max()))
+            u = model.add_variable(self._name("income", station.id), *income)
             product(
                 model, self._name("income", station.id), u, int(block.price[m]), int(block.load[m]), bounds
             )
             total.add(u, -dt)
-        add_row(model, self._name("income"), total, -block.allowance, 0.0)
+        add_row(model, self._name("income"), total, -max(block.allowance, NARROW), 0.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,7 +11,7 @@ from formulations.congestion import RoadCost
 from formulations.routes import RouteSet
 from instances.model import Instance
 from mpec.coupling import Multipliers
-from mpec.electricity_cuts import bill_cut
+from mpec.electricity_cuts import bill_cut, idle_cost
 from mpec.expression import Expression, add_row
 from mpec.followers.dispatch import DispatchSolver
 from mpec.followers.users import Users
@@ -327,6 +328,12 @@ def solver_of(instance: Instance) -> DispatchSolver | None:
 
 
 MOST_CUTS = 15
+
+
+def with_bill_cuts(state: HourState, operator: DispatchSolver, loads: Sequence[Array]) -> HourState:
+    """The state with the tangents of the operator's cost at ``loads`` (M,) each, in place of what it had."""
+    cuts = tuple(bill_cut(operator, state.t, load) for load in loads)
+    return replace(state, bill_cuts=cuts, idle_cost=idle_cost(operator, state.t))
 
 
 def with_cuts(users: Users, solver: DispatchSolver | None, state: HourState, point: HourPoint) -> HourState:

@@ -158,7 +158,10 @@ def propagate(box: Intervals, routes: RouteSet, demand: Array) -> None:
             continue
         t_low, t_high = time_low[mine].min(), time_high[mine].max()
         box.meet("cheapest", n, cost_low[mine].min(), cost_high[mine].min())
-        box.meet("modified", n, d_low / (1 + rate * t_high), d_high / (1 + rate * t_low))
+        if d_low == d_high and rate == 0.0:
+            box.low["modified"][n] = box.high["modified"][n] = d_low
+        else:
+            box.meet("modified", n, d_low / (1 + rate * t_high), d_high / (1 + rate * t_low))
         box.meet(
             "residual",
             n,

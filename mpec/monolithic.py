@@ -15,13 +15,15 @@ from mpec.bound_record import state_to_json
 from mpec.certificate import versions
 from mpec.day_relaxation import DayModel, build_day
 from mpec.equilibrium import BoundStep, Equilibrium
+from mpec.followers.dispatch import DispatchSolver
 from mpec.hour_dispatch import HourDispatch, hour_dispatch
 from mpec.hour_model import HourState
-from mpec.hour_solve import certified_bound, read_point
+from mpec.hour_solve import build_hour, certified_bound, read_point, with_bill_cuts
 from mpec.intervals import first_intervals, incoming_at_start
 from mpec.model_files import write_model
 from mpec.options import SolveOptions
 from mpec.primal import Candidate, Primal
+from mpec.recheck import blamed_station, bound_beside, empty_hour_text
 from mpec.solvers import SolverMissing, open_session
 
 Array = np.ndarray
@@ -65,6 +67,13 @@ def monolithic_model(instance: Instance) -> tuple[RouteSet, list[HourState], lis
     plain = monolithic_states(routes, [])
     dispatches = [hour_dispatch(instance, s.t, s.box.high["load"]) for s in plain]
     states = monolithic_states(routes, dispatches)
+    if instance.tariff_mode == "dlmp":
+        # Tangents of the operator's cost besides its pairs: some multipliers have no derived bound, so no binary.
+        operator = DispatchSolver(instance)
+        states = [
+            with_bill_cuts(s, operator, [share * s.box.high["load"] for share in (0.0, 0.5, 1.0)])
+            for s in states
+        ]
     return routes, states, dispatches, build_day(routes, states, list(dispatches), name=instance.name)
 
 
@@ -73,7 +82,7 @@ def run_monolithic(
 ) -> Equilibrium:
     """Solve the MILP within the time limit; its bound is the upper bound, its polished point the lower."""
     began = time.perf_counter()
-    routes, states, _, day = monolithic_model(instance)
+    routes, states, dispatches, day = monolithic_model(instance)
     if options.export is not None:
         write_model(day.model, options.export)
     size = f"{day.model.rows} rows, {day.model.columns} columns, {sum(day.model.integer)} binaries"
@@ -94,22 +103,27 @@ def run_monolithic(
     best = _best_point(routes, day, solved.x, accept)
     point = None if best is None else best[0].point(best[1])
     lower = None if point is None else point.profit
-    upper = float(bound) if np.isfinite(bound) else None
-    if upper is not None and lower is not None:
-        upper = max(upper, lower)
+    upper = bound_beside(lower, float(bound), options.say)
     gap = np.inf if upper is None or lower is None else (upper - lower) / max(abs(upper), 1.0)
     seconds = time.perf_counter() - began
-    infeasible = solved.status == "infeasible"
+    infeasible = solved.status == "infeasible" and point is None
     if point is not None:
         status = "optimal" if gap <= options.gap else "feasible"
     else:
         status = "infeasible" if infeasible else "no_point"
-    record = {
+    record: dict[str, Any] = {
         "kind": "monolithic",
         "upper_bound": upper,
         "hours": [state_to_json(s) for s in states],
         "infeasible": infeasible,
     }
+    why = ""
+    if infeasible:
+        why = "the MILP is infeasible: no prices in the box are allowed"
+        where = _empty_hour(routes, states, dispatches, solver)
+        if where is not None:
+            why, record = where
+        options.say(why)
     return Equilibrium(
         instance=instance,
         method="monolithic",
@@ -124,8 +138,25 @@ def run_monolithic(
         versions=versions(),
         bounds=(BoundStep(1, seconds, lower, upper),),
         bound_record=record,
-        reason="" if not infeasible else "the MILP is infeasible: no prices in the box are allowed",
+        reason=why,
     )
+
+
+def _empty_hour(
+    routes: RouteSet, states: list[HourState], dispatches: list[HourDispatch], solver: str
+) -> tuple[str, dict[str, Any]] | None:
+    """The first hour that has no point even alone, as a reason and a record; None if it takes several hours."""
+    for state, dispatch in zip(states, dispatches, strict=True):
+        model, _ = build_hour(routes, state, dispatch)
+        if open_session(model, solver).solve(time_limit=60.0).status == "infeasible":
+            station = blamed_station(routes, state, dispatch)
+            period = routes.instance.periods[state.t].id
+            return empty_hour_text(period, station), {
+                "kind": "infeasible",
+                "period": period,
+                "station": station,
+            }
+    return None
 
 
 def _best_point(

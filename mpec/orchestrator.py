@@ -23,6 +23,7 @@ from mpec.linear_model import LinearModel
 from mpec.monolithic import run_monolithic
 from mpec.options import OptionError, SolveOptions
 from mpec.primal import Candidate, Primal
+from mpec.recheck import blamed_station, bound_beside, empty_hour_text
 from mpec.solvers import SolverMissing, open_session
 from mpec.storage import ResultError
 
@@ -107,14 +108,12 @@ def _starts(options: SolveOptions, instance: Instance) -> list[Array]:
 def result_of(run: Decomposition, options: SolveOptions, reason: str = "") -> Equilibrium:
     """What the run stands at, as a result."""
     point = run.primal.point(run.best) if run.best is not None else None
-    upper = float(run.upper) if np.isfinite(run.upper) else None
     lower = None if point is None else point.profit
-    if upper is not None and lower is not None:
-        upper = max(upper, lower)
+    upper = bound_beside(lower, float(run.upper), options.say)
     if point is None:
         status = "no_point"
     else:
-        status = "optimal" if run.gap <= options.gap else "feasible"
+        status = "optimal" if upper is not None and run.gap <= options.gap else "feasible"
     record = record_of(run.log, run.states, run.dispatches, run.routes, upper) if run.states else None
     return Equilibrium(
         instance=run.instance,
@@ -137,13 +136,9 @@ def result_of(run: Decomposition, options: SolveOptions, reason: str = "") -> Eq
 def _infeasible(run: Decomposition, options: SolveOptions, t: int) -> Equilibrium:
     """No prices in the box are allowed in hour t: which station's limit is to blame is found by lifting
     one."""
-    from mpec.recheck import blamed_station
-
     period = run.instance.periods[t].id
     station = blamed_station(run.routes, run.states[t], run.dispatches[t])
-    reason = f"period {period}: no prices in the box keep " + (
-        f"station {station} within its capacity" if station else "all stations within their capacities"
-    )
+    reason = empty_hour_text(period, station)
     options.say(reason)
     return Equilibrium(
         instance=run.instance,

@@ -21,7 +21,6 @@ from mpec.bound_record import reference_from_json, state_from_json
 from mpec.checks.record import RecheckOutcome
 from mpec.coupling import Multipliers
 from mpec.day_relaxation import build_day
-from mpec.electricity_cuts import bill_cut, idle_cost
 from mpec.equilibrium import Equilibrium
 from mpec.expression import Expression
 from mpec.followers.dispatch import DispatchSolver
@@ -34,6 +33,7 @@ from mpec.hour_solve import (
     certified_bound,
     plain,
     set_objective,
+    with_bill_cuts,
 )
 from mpec.hour_tasks import first_load
 from mpec.intervals import first_intervals, incoming_at_start, propagated
@@ -45,6 +45,8 @@ Array = np.ndarray
 TOLERANCE = 1e-6
 """Relative amount by which a re-solved bound may lie above the stated one and still confirm it."""
 OTHER_SEED = 4711
+VOID = 1e-7
+"""A judged point above a bound by more than this, relatively, refutes it."""
 FINISH_SECONDS = 120.0
 
 
@@ -168,8 +170,7 @@ def _with_cuts(states: list[HourState], record: Mapping[str, Any], routes: Route
         return out
     operator = DispatchSolver(routes.instance)
     for t, loads in enumerate(record["bill_loads"]):
-        cuts = tuple(bill_cut(operator, t, np.array(load, dtype=float)) for load in loads)
-        out[t] = replace(out[t], bill_cuts=cuts, idle_cost=idle_cost(operator, t))
+        out[t] = with_bill_cuts(out[t], operator, [np.array(load, dtype=float) for load in loads])
     return out
 
 
@@ -341,7 +342,8 @@ def _recheck_monolithic(
     routes: RouteSet, record: Mapping[str, Any], dispatches: list[HourDispatch], solver: str, deadline: float
 ) -> RecheckOutcome:
     """The same MILP from this run's own intervals, with the stored partitions."""
-    states = []
+    states: list[HourState] = []
+    operator = DispatchSolver(routes.instance) if routes.instance.tariff_mode == "dlmp" else None
     for fresh, stored in zip(_propagated(routes), record["hours"], strict=True):
         old = state_from_json(stored)
         states.append(
@@ -353,6 +355,8 @@ def _recheck_monolithic(
                 exact_dispatch=old.exact_dispatch,
             )
         )
+        if operator is not None:
+            states[-1] = with_bill_cuts(states[-1], operator, [cut.load for cut in old.bill_cuts])
     day = build_day(routes, states, list(dispatches))
     stated = record["upper_bound"]
     near = None if stated is None else float(stated) + 0.5 * TOLERANCE * (1.0 + abs(float(stated)))
@@ -383,6 +387,23 @@ def _recheck_infeasible(
     if solved.status != "infeasible":
         return RecheckOutcome("undecided", details=f"period {labels[t]}: the solver says {solved.status}")
     return RecheckOutcome("confirmed", None, f"period {labels[t]} has no allowed prices", infeasible=True)
+
+
+def bound_beside(lower: float | None, bound: float, say: Callable[[str], None]) -> float | None:
+    """The bound as it may stand beside a judged point: rounding is lifted, a bound that the point refutes is void."""
+    if not np.isfinite(bound):
+        return None
+    if lower is not None and lower > bound + VOID * (1.0 + abs(bound)):
+        say(f"VOID: the judged point earns {lower!r}, above the bound {bound!r}; the bound is dropped")
+        return None
+    return bound if lower is None else max(bound, lower)
+
+
+def empty_hour_text(period: int, station: str | None) -> str:
+    """Why a game is infeasible, in words."""
+    return f"period {period}: no prices in the box keep " + (
+        f"station {station} within its capacity" if station else "all stations within their capacities"
+    )
 
 
 def blamed_station(routes: RouteSet, state: HourState, dispatch: HourDispatch) -> str | None:

@@ -84,12 +84,16 @@ def add_value_cut(builder: HourBuilder, reference: Reference, index: int) -> Non
 
 
 def _flat_roads(builder: HourBuilder) -> float:
-    """What kappa (B_a(x) - x t_a) of the roads without columns can be below 0, summed (they hardly vary)."""
+    """What kappa (B_a(x) - x t_a) of the roads without columns can be below 0, summed.
+
+    B - x t >= -x (t - t(0)), and >= B(low) - high t(high) where the flow hardly varies.
+    """
     flat = np.ones(len(builder.slow), dtype=bool)
     flat[builder.varying] = False
+    low, high = builder.box.low["road_flow"], builder.box.high["road_flow"]
     empty = builder.roads.time(np.zeros(len(builder.slow)))
-    lost = builder.box.high["road_flow"] * (builder.slow - empty)
-    return float(builder.instance.users.kappa_per_h * lost[flat].sum())
+    lost = np.minimum(high * (builder.slow - empty), high * builder.slow - builder.roads.integral(low))
+    return float(builder.instance.users.kappa_per_h * np.maximum(lost, 0.0)[flat].sum())
 
 
 def _scaled_bill(builder: HourBuilder, index: int, n: int, kwh: Array) -> Expression:
