@@ -193,9 +193,14 @@ def _infeasible(single: SingleLevel, solver: str, began: float) -> BilevelSoluti
 def judged(single: SingleLevel, solved: Solved, solver: str, seconds: float) -> BilevelSolution:
     """The polished point of a solve with all checks and the verdict."""
     assert solved.x is not None
-    points = [polish(single, solved.x, solver), solved.x[: single.base.columns]]
+    # The solver's own point counts only where the polished one fails: one that is better by using up the
+    # tolerances is no better point.
+    x, checks = _best(single, [polish(single, solved.x, solver)])
+    if not all(c.passed for c in checks):
+        x, checks = _best(single, [x, solved.x[: single.base.columns]])
     found = _second_opinion(single)
-    x, checks = _best(single, points if found is None else [*points, found])
+    if found is not None:
+        x, checks = _best(single, [x, found])
     objective = single.base.objective(x)
     bound = solved.bound if math.isfinite(solved.bound) else None
     refuted = False

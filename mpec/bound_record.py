@@ -122,6 +122,7 @@ def partition_to_json(state: HourState) -> dict[str, Any]:
         "cheapest_points": {str(n): list(p) for n, p in state.cheapest_points.items()},
         "dispatch_pairs": sorted(state.dispatch_pairs),
         "exact_dispatch": state.exact_dispatch,
+        "choices": None if state.choices is None else sorted(state.choices),
     }
 
 
@@ -183,6 +184,7 @@ def state_from_json(data: dict[str, Any]) -> HourState:
             )
         ),
         float(data["idle_cost"]),
+        None if data["choices"] is None else frozenset(int(k) for k in data["choices"]),
     )
 
 

@@ -81,12 +81,12 @@ def certify(
     upper = _upper(equilibrium, recheck, lower, checks)
     gap = None if lower is None or upper is None else (upper - lower) / max(abs(upper), 1.0)
     assumed = tuple(dict.fromkeys((*ms.assumed, *(recheck.assumed if recheck else ()))))
-    verdict = _verdict(equilibrium, checks, gap, target_gap, recheck, assumed)
-    notes = _notes(instance, equilibrium, found, verdict, recheck, assumed, ms, gap, target_gap)
     tie: Pessimistic | None = None
     if lower is not None and point is not None and found.answer is not None and pessimistic_seconds > 0:
         tie = least_profit(instance, point, found.answer, routes=routes, seconds=pessimistic_seconds)
-        notes += tie.notes
+    verdict = _verdict(equilibrium, checks, gap, target_gap, recheck, assumed)
+    notes = _notes(instance, equilibrium, found, verdict, recheck, assumed, ms, gap, target_gap)
+    notes += [] if tie is None else tie.notes
     ac_error = _ac_error(instance, point, found.answer, notes) if lower is not None else None
     return Certificate(
         verdict=verdict,
@@ -186,7 +186,7 @@ def _claims(
         )
     if equilibrium.status not in ("optimal", "feasible"):
         checks.append(failed("status", 0.0, f"{equilibrium.status!r} although there is a point"))
-    return checks + bound.check_recheck(equilibrium.upper_bound, recheck)
+    return checks + bound.check_recheck(equilibrium.upper_bound, recheck, profit if found.passed else None)
 
 
 def _upper(
@@ -333,11 +333,19 @@ def _figures(equilibrium: Equilibrium, claims: Mapping[str, Any]) -> list[Check]
     found = []
     for name, value in expected.items():
         stated = claims.get(name)
-        if value is None or stated is None:
-            found.append((0.0 if value is None and stated is None else math.nan, name))
+        if value is None and stated is None:
             continue
-        found.append((abs(float(stated) - value) / max(abs(value), 1e-6), name))
+        number = _finite(stated)
+        if value is None or number is None:
+            found.append((math.nan, name))
+        else:
+            found.append((abs(number - value) / max(abs(value), 1e-6), name))
     name_checks = [worst("figures_stated", 1e-9, found)]
-    if claims.get("instance") != equilibrium.instance.name:
-        name_checks.append(failed("instance_name", 0.0, f"equilibrium.json says {claims.get('instance')!r}"))
+    game = equilibrium.instance
+    for check, field, right in (
+        ("instance_name", "instance", game.name),
+        ("currency_stated", "currency", game.currency),
+    ):
+        if claims.get(field) != right:
+            name_checks.append(failed(check, 0.0, f"equilibrium.json says {claims.get(field)!r}"))
     return name_checks

@@ -187,7 +187,7 @@ def _add_result_commands(add: Callable[[str, str], argparse.ArgumentParser]) -> 
 
     study = add("study", "many runs, tables and figures")
     study.add_argument("file", type=Path, metavar="FILE.toml")
-    study.add_argument("--quick", action="store_true", help="the short form")
+    study.add_argument("--quick", action="store_true", help="the short form, in runs/<study>-quick")
     study.add_argument("--cluster", metavar="ADDRESS", help="a Dask scheduler instead of local processes")
     study.add_argument("--workers", type=_count, metavar="N", help="processes (default: the cores)")
     _output_options(study, folder=True, resume=True)
@@ -266,7 +266,7 @@ _HOMES = {
     "respond": "game",
     "compare": "game",
     "certify": "stored",
-    "study": "stored",
+    "study": "study",
     "report": "stored",
     "diff": "stored",
     "assign": "files",

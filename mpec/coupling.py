@@ -130,7 +130,7 @@ def couple(
         if np.isfinite(cap):
             total = Expression().add_all([b.price[m] for b in blocks], np.ones(periods))
             rows.cap[m] = add_row(model, f"mean_cap[{instance.stations[m].id}]", total, upper=periods * cap)
-    for i in range(1, periods):
+    for i in range(1, periods if instance.users.xi > 0 else 0):
         for n in range(pairs):
             link = Expression().add(blocks[i].incoming[n]).add(blocks[i - 1].residual[n], -1.0)
             rows.link[n, i] = add_row(model, f"link[{n},{instance.periods[i].id}]", link, 0.0, 0.0)

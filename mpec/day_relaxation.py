@@ -63,7 +63,10 @@ def relaxed_day(
     """
     day = build_day(routes, states, dispatches)
     session = HighsSession(day.model)
-    session.start_from(basis or {})
+    if basis:
+        session.start_from(basis)
+    else:
+        session.prefer_interior_point()
     solved = session.solve(relax=True, time_limit=300.0)
     if basis is not None and solved.row_duals is not None:
         basis.clear()

@@ -25,24 +25,28 @@ from mpec.executors import Tasks
 from mpec.followers.users import Users
 from mpec.hour_dispatch import HourDispatch, hour_dispatch
 from mpec.hour_model import HourState
-from mpec.hour_solve import Cutoff, HourPoint, cut_hour, tighten_hour, with_cuts
+from mpec.hour_solve import Cutoff, HourPoint, cut_hour, tighten_hour, with_cuts, with_reference
 from mpec.hour_tasks import Sharpened, cut, first_load, linear_bound, sharpen
 from mpec.intervals import first_intervals, incoming_at_start, propagated
 from mpec.master import Master, multiplier_scale
+from mpec.price_sampling import sample_hour
 from mpec.primal import Candidate, Primal
 from mpec.tolerances import BOUND_MARGIN
+from mpec.value_cuts import complete_shares, shares_of
 
 Array = np.ndarray
-CHAIN = ("residual", "modified")
+FLOWS = ("road_flow",)
+CHAIN = ("road_flow", "residual", "modified")
 ALL = ("residual", "modified", "cheapest", "road_flow", "slack", "price")
 
 
 @dataclass
 class Limits:
-    """When to stop: target gap, deadline (perf_counter) or None."""
+    """When to stop: target gap, deadline (perf_counter) or None, sweeps or None."""
 
     gap: float
     deadline: float | None
+    sweeps: int | None = None
 
     def left(self) -> float:
         return np.inf if self.deadline is None else self.deadline - time.perf_counter()
@@ -125,7 +129,7 @@ class Decomposition:
         self.errors = np.full(len(self.instance.periods), 100.0)
         if not self.states:
             self._prepare()
-        while not self.done():
+        while not self.done() and (self.limits.sweeps is None or self.sweep < self.limits.sweeps):
             self.sweep += 1
             before = self.upper, self.lower
             self._sweep()
@@ -146,7 +150,7 @@ class Decomposition:
         for t in range(len(self.instance.periods)):
             box = first_intervals(self.routes, t, low, high)
             low, high = box.low["residual"], box.high["residual"]
-            self.states.append(HourState(t, box))
+            self.states.append(HourState(t, box, choices=frozenset()))
         self._electricity()
         self.multipliers = no_multipliers(self.instance)
         self._timed("prepare", began)
@@ -181,8 +185,28 @@ class Decomposition:
         for prices in [*self.starts, middle]:
             answered = self.primal.answer(prices)
             self._try(self.primal.improve(answered, answered.flows > 0, rounds=2, steps=10))
+        if self.best is not None:
+            self._cut_at(self.best)
         self._timed("polish", began)
         self.note("value-function cuts")
+
+    def _cut_at(self, candidate: Candidate) -> None:
+        """A value-function cut and a tangent of the operator's cost at an equilibrium: tight where it matters most."""
+        loads = self.routes.plan_kwh.T @ candidate.flows
+        costs = self.primal.route_costs(candidate)
+        solver = self.primal.follower.dispatch if self.instance.tariff_mode == "dlmp" else None
+        self.states = [
+            with_reference(
+                solver,
+                s,
+                complete_shares(self.routes, self._shares(candidate.flows[:, t]), costs[:, t]),
+                loads[:, t],
+            )
+            for t, s in enumerate(self.states)
+        ]
+
+    def _shares(self, flows: Array) -> Array:
+        return shares_of(self.routes.pair, flows, len(self.instance.pairs))
 
     def _try(self, candidate: Candidate) -> bool:
         """Keep a candidate if it is better than the best and the judge's own checks let it pass."""
@@ -202,34 +226,45 @@ class Decomposition:
         assert self.multipliers is not None
         for t in range(len(self.states)):
             self._inherit(t)
-            state, _ = cut_hour(self.routes, self.states[t], self.dispatches[t], self.multipliers, rounds=3)
+            state, _ = cut_hour(self.routes, self.states[t], self.dispatches[t], self.multipliers, rounds=1)
             self.states[t] = state
             self._tightened(t, *tighten_hour(self.routes, state, self.dispatches[t], CHAIN, (), 0.0))
         self._timed("chain", began)
 
     def _sweep(self) -> None:
-        if self.sweep == 1 and self.instance.users.xi > 0:
-            self._chain()
-        day = self._cuts(8 if self.sweep == 1 else 2)
+        if self.sweep == 1:
+            self._first_intervals()
+        day = self._cuts(5 if self.sweep == 1 else 2)
         if day is not None:
             self._polish_points(day.points)
-        if self.done():
-            self.note("target reached")
-            return
         self._linear_bounds(day)
-        self.note("tighten intervals")
-        if self.done():
-            return
-        self._tighten()
-        if self.limits.left() <= 0:
-            return
-        day = self._cuts(2)
-        self._linear_bounds(day)
+        if self.sweep > 1:
+            self.note("tighten intervals")
+            if self.done():
+                return
+            self._tighten()
+            if self.limits.left() <= 0:
+                return
+            self._linear_bounds(self._cuts(2))
         self.note("hours' MILPs")
         if self.done():
             return
         self._hours()
         self.note("next sweep")
+
+    def _first_intervals(self) -> None:
+        """Road flows by LPs over the first cuts; with residual flow hour after hour, an hour's width is the next
+        one's input."""
+        if self.instance.users.xi > 0:
+            self._chain()
+            return
+        began = time.perf_counter()
+        tasks = [
+            (self.routes, s, d, FLOWS, (), 0.0) for s, d in zip(self.states, self.dispatches, strict=True)
+        ]
+        for t, result in enumerate(self.tasks.map(tighten_hour, tasks)):
+            self._tightened(t, *result)
+        self._timed("chain", began)
 
     def _cuts(self, rounds: int) -> DayAnswer | None:
         """The day's LP, exact answers to its prices, cuts; repeat. Leaves the LP's multipliers behind."""
@@ -242,7 +277,7 @@ class Decomposition:
             if found is None:
                 break
             day, self.multipliers = found, found.multipliers
-            if last - day.bound < 1e-4 * abs(day.bound) or self.limits.left() <= 0:
+            if last - day.bound < 1e-3 * abs(day.bound) or self.limits.left() <= 0:
                 break
             last = day.bound
             solver = self.primal.follower.dispatch if self.instance.tariff_mode == "dlmp" else None
@@ -252,18 +287,47 @@ class Decomposition:
         self._timed("cuts", began)
         return day
 
-    def _polish_points(self, points: list[HourPoint]) -> bool:
-        """An equilibrium near the points' prices, polished with the routes that they use."""
+    def _polish_points(self, points: list[HourPoint], *, sample: bool = False) -> bool:
+        """Equilibria near the points' prices, polished; with ``sample`` better prices are looked for hour by hour
+        first, and the best hours of all tries are joined."""
         began = time.perf_counter()
+        assert self.multipliers is not None
+        self.primal.price_hours(self.multipliers)
+        if self.best is not None:
+            self.primal.remember(self.best)
         prices = np.column_stack([p.price for p in points])
-        used = np.column_stack([p.route_flow for p in points]) > 1e-3
-        own = self.primal.relaxed(prices, np.column_stack([p.route_flow for p in points]))
-        better = self._try(self.primal.improve(own, used, rounds=3, steps=12))
-        better |= self._try(self.primal.improve(self.primal.answer(prices), used, rounds=3, steps=12))
-        if not better and self.best is not None:
-            better = self._try(self.primal.improve(self.best, used, rounds=2, steps=8))
+        answered = self.primal.answer(prices)
+        better = self._try(self.primal.improve(answered, answered.flows > 0, rounds=2, steps=10))
+        if sample:
+            found = self.primal.answer(self._sampled(prices, answered))
+            better |= self._try(self.primal.improve(found, found.flows > 0, rounds=4, steps=10))
+            joined = self.primal.combined(found.prices, found.flows)
+            better |= self._try(self.primal.improve(joined, joined.flows > 0, rounds=4, steps=10))
         self._timed("polish", began)
         return better
+
+    def _sampled(self, prices: Array, answered: Candidate) -> Array:
+        """Prices (M, T) found hour by hour around ``prices`` and the best so far."""
+        assert self.multipliers is not None
+        residual = self.primal.program.residuals(answered.flows)
+        incoming = np.column_stack([self.primal.program.incoming, residual[:, :-1]])
+        tariff = self.primal.tariff(self.multipliers)
+        centers = [prices] if self.best is None else [prices, self.best.prices]
+        found = self.tasks.map(
+            sample_hour,
+            [
+                (
+                    self.routes,
+                    t,
+                    incoming[:, t],
+                    np.array([c[:, t] for c in centers]),
+                    self.multipliers,
+                    None if tariff is None else tariff[:, t],
+                )
+                for t in range(len(self.states))
+            ],
+        )
+        return np.column_stack([best for best, _ in found])
 
     def _cutoffs(self, t: int) -> tuple[Cutoff, ...]:
         return tuple(c for c in (self.log.cutoff(t),) if c is not None)
@@ -354,7 +418,7 @@ class Decomposition:
         center, center_value = self.multipliers, np.inf
         trial = center
         for step in range(3):
-            outcomes = self._sharpened(trial, rounds=4 if step == 0 else 2)
+            outcomes = self._sharpened(trial, rounds=5 if step == 0 else 2)
             bounds = [o.outcome.bound for o in outcomes]
             self._take(bounds, trial, False, [o.proven for o in outcomes])
             value = float(np.sum(bounds)) + trial.constant(self.instance)
@@ -366,7 +430,7 @@ class Decomposition:
                 master.radius *= 0.5
             points = [o.outcome.point for o in outcomes]
             if all(p is not None for p in points):
-                self._polish_points([p for p in points if p is not None])
+                self._polish_points([p for p in points if p is not None], sample=True)
             self.note("master step" if step < 2 else "")
             if self.done() or len(self.states) == 1:
                 break

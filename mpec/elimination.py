@@ -247,6 +247,11 @@ def _nontrivial(
 Objective = tuple[Array, Array, float, "sp.csr_matrix | None", "sp.csr_matrix | None", "sp.csr_matrix | None"]
 
 
+def _without_noise(values: Array, size: Array) -> Array:
+    """Sums with 0 where all terms of the given total size have cancelled but for rounding."""
+    return np.asarray(np.where(np.abs(values) <= 1e-13 * size, 0.0, values))
+
+
 def _substitute_objective(o: Optimiser, origin: Array, on_kept: Array, on_given: Array) -> Objective:
     """c, g, constant, Q, G, R after x = x0 + Z x_N + Y p."""
     q = None if o.quadratic is None else o.quadratic.toarray()
@@ -266,8 +271,8 @@ def _substitute_objective(o: Optimiser, origin: Array, on_kept: Array, on_given:
         cross = cross + on_kept.T @ q @ on_given
         square = square + on_given.T @ q @ on_given
     return (
-        np.asarray(on_kept.T @ c),
-        np.asarray(given_cost),
+        _without_noise(on_kept.T @ c, np.abs(on_kept.T) @ np.abs(c)),
+        _without_noise(given_cost, np.abs(o.given_cost) + np.abs(on_given.T) @ np.abs(c)),
         constant,
         quadratic if quadratic is not None and quadratic.nnz else None,
         sp.csr_matrix(cross) if np.any(cross) else None,

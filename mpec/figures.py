@@ -25,7 +25,7 @@ from mpec.road_map import road_figure
 
 Array = np.ndarray
 
-_STYLE: dict[Any, Any] = {
+STYLE: dict[Any, Any] = {
     "font.size": 9,
     "axes.grid": True,
     "axes.axisbelow": True,
@@ -40,17 +40,17 @@ _STYLE: dict[Any, Any] = {
 
 
 @dataclass(frozen=True)
-class _Series:
+class Series:
     color: str
     line: str
     marker: str
 
 
-_SERIES = (
-    _Series("#0072B2", "-", "o"),
-    _Series("#D55E00", "--", "s"),
-    _Series("#009E73", "-.", "^"),
-    _Series("#CC79A7", ":", "D"),
+SERIES = (
+    Series("#0072B2", "-", "o"),
+    Series("#D55E00", "--", "s"),
+    Series("#009E73", "-.", "^"),
+    Series("#CC79A7", ":", "D"),
 )
 _GREY = "0.35"
 
@@ -78,7 +78,7 @@ def draw_all(results: Mapping[str, Equilibrium], folder: Path) -> list[Path]:
     shown = {label: result for label, result in results.items() if result.point is not None}
     folder.mkdir(parents=True, exist_ok=True)
     written: list[Path] = []
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         written += write_figure(bounds_figure(results), folder, "bounds")
         if shown:
             label, main = next(iter(shown.items()))
@@ -99,7 +99,7 @@ def draw_all(results: Mapping[str, Equilibrium], folder: Path) -> list[Path]:
 def _station_panels(
     results: Mapping[str, Equilibrium],
     label: str,
-    draw: Callable[[Axes, int, Equilibrium, Point, str, _Series, Array], None],
+    draw: Callable[[Axes, int, Equilibrium, Point, str, Series, Array], None],
 ) -> Figure:
     """One panel a station on common axes; ``draw`` adds one result to one panel."""
     first = next(iter(results.values()))
@@ -113,7 +113,7 @@ def _station_panels(
         if m >= len(stations):
             panel.set_visible(False)
             continue
-        for (name, result), series in zip(results.items(), _SERIES, strict=False):
+        for (name, result), series in zip(results.items(), SERIES, strict=False):
             assert result.point is not None
             draw(panel, m, result, result.point, name, series, edges)
         panel.set_title(f"{stations[m].id} (node {stations[m].node}, bus {stations[m].bus})", fontsize=9)
@@ -138,7 +138,7 @@ def prices_figure(results: Mapping[str, Equilibrium]) -> Figure:
     first = next(iter(results.values()))
 
     def draw(
-        panel: Axes, m: int, result: Equilibrium, point: Point, name: str, series: _Series, edges: Array
+        panel: Axes, m: int, result: Equilibrium, point: Point, name: str, series: Series, edges: Array
     ) -> None:
         station = result.instance.stations[m]
         _steps(
@@ -190,7 +190,7 @@ def loads_figure(results: Mapping[str, Equilibrium]) -> Figure:
     top = max(float(r.point.load_kw.max()) for r in results.values() if r.point is not None)
 
     def draw(
-        panel: Axes, m: int, result: Equilibrium, point: Point, name: str, series: _Series, edges: Array
+        panel: Axes, m: int, result: Equilibrium, point: Point, name: str, series: Series, edges: Array
     ) -> None:
         if result is first:
             panel.stairs(point.load_kw[m], edges, fill=True, color=series.color, alpha=0.25)
@@ -218,7 +218,7 @@ def bounds_figure(results: Mapping[str, Equilibrium]) -> Figure:
     first = next(iter(results.values()))
     figure = new_figure(7.0, 3.8)
     panel = figure.subplots()
-    for (name, result), series in zip(results.items(), _SERIES, strict=False):
+    for (name, result), series in zip(results.items(), SERIES, strict=False):
         for side, fill, word in (("upper", "white", "upper bound"), ("lower", series.color, "profit found")):
             seconds, values = _track(result, side)
             if not values:

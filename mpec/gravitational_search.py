@@ -17,7 +17,7 @@ kbest falling linearly from N to 2 % of N. Coordinates that leave the box are dr
 What the paper leaves open is handled in the open. Prices above a station's mean cap are projected onto
 it (Euclidean). Load above a station's capacity costs a penalty, and only prices whose answer respects
 every capacity may become the result. Such prices can be rare (where stations compete, a small difference
-moves everybody), so one agent of every run begins in the middle of the box.
+moves everybody), so one agent of every run begins in the middle of the box (unless ``start`` says random).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
@@ -36,6 +36,7 @@ from mpec.options import silent
 from mpec.tolerances import AIM
 
 Array = np.ndarray
+Start = Literal["middle", "random"]
 
 G0 = 100.0
 ALPHA = 20.0
@@ -230,6 +231,7 @@ def best_response(
     iterations: int | None = 100,
     seed: int = 0,
     time_limit: float | None = None,
+    start: Start = "middle",
     say: Callable[[str], None] = silent,
     answers: Answers | None = None,
 ) -> Equilibrium:
@@ -238,6 +240,7 @@ def best_response(
     runs        independent runs, run r with the random numbers of (seed, r); None: until ``time_limit``
     iterations  of each run; None: as many as fit ``time_limit``, at most 100
     time_limit  seconds; the iteration under way is finished, so at least one population is judged
+    start       where the first agent of a run begins: the middle of the box, or anywhere like all others
     answers     the followers; by default mpec.followers.answer.Follower on the complete route set
 
     The result's ``options["runs"]`` holds a record of each run (see Run). Status "no_point" where no prices
@@ -259,7 +262,7 @@ def best_response(
         if length is None:
             assert time_limit is not None
             length = _measured_length(judge, population, seed, time_limit - setup)
-        record = _run(judge, len(records), population, length, seed, time_limit, elapsed, steps)
+        record = _run(judge, len(records), population, length, seed, time_limit, start, elapsed, steps)
         records.append(record)
         found = "no allowed prices" if record.profit is None else f"{record.profit:.2f}"
         say(f"heuristic run {len(records)}: {found} after {len(record.best)} iterations, {elapsed():.0f} s")
@@ -268,6 +271,7 @@ def best_response(
         "population": population,
         "iterations": length,
         "time_limit": time_limit,
+        "start": start,
         "evaluations": judge.evaluations,
         "runs": [asdict(record) for record in records],
     }
@@ -301,6 +305,7 @@ def _run(
     iterations: int,
     seed: int,
     time_limit: float | None,
+    start: Start,
     elapsed: Callable[[], float],
     steps: list[BoundStep],
 ) -> Run:
@@ -321,7 +326,7 @@ def _run(
         population=population,
         iterations=iterations,
         rng=np.random.default_rng([seed, number]),
-        start=np.full(judge.shape[0] * judge.shape[1], 0.5),
+        start=np.full(judge.shape[0] * judge.shape[1], 0.5) if start == "middle" else None,
         repair=judge.repair,
         enough=lambda: _over(time_limit, elapsed()),
         observe=observe,

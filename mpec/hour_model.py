@@ -74,6 +74,8 @@ class HourState:
     exact_dispatch: bool = False
     bill_cuts: tuple[BillCut, ...] = ()
     idle_cost: float = 0.0
+    choices: frozenset[int] | None = None
+    """Routes whose pair (31) carries a binary; None: all. The others keep the pair's LP relaxation."""
 
 
 @dataclass
@@ -96,6 +98,7 @@ class HourBlock:
     chosen: Array
     load: Array
     slack: dict[int, Expression]
+    open_pairs: frozenset[int]
     revenue: Expression
     electricity: Expression
     allowance: float
@@ -209,6 +212,7 @@ class HourBuilder:
             route_flow=blank(len(self.routes.routes)),
             chosen=blank(len(self.routes.routes)),
             slack={},
+            open_pairs=frozenset(),
             revenue=Expression(),
             electricity=Expression(),
             allowance=0.0,
@@ -226,6 +230,8 @@ class HourBuilder:
             )
             bill = roomy(float(corners.min()), float(corners.max()))
             block.bill[n] = model.add_variable(self._name("bill", label[n]), *bill)
+            if instance.users.xi == 0.0:
+                continue
             most = box.high["modified"][n] * self.stay_h
             block.hours[n] = model.add_variable(self._name("hours", label[n]), *roomy(0.0, float(most)))
         for a in self.varying:
@@ -319,6 +325,9 @@ class HourBuilder:
     def _residual_rows(self) -> None:
         """(24): r = eta V, V = sum_a x_{a,rs} t_a + what doesn't vary; sum over pairs of x t is convex."""
         model, block, routes = self.model, self.block, self.routes
+        if self.instance.users.xi == 0.0:
+            self._hours_together()
+            return
         eta = self.instance.residual_rate
         total = {n: Expression().add(block.hours[n], -1.0) for n in self.pairs}
         for n in self.pairs:
@@ -349,6 +358,22 @@ class HourBuilder:
                 self._name("residual", n), [block.residual[n], block.hours[n]], [1.0, -eta], 0.0, 0.0
             )
 
+    def _hours_together(self) -> None:
+        """V of all pairs in one column: where nothing is carried on, who drives how long doesn't matter."""
+        block, box = self.block, self.box
+        total = Expression().add_all(block.route_flow[self.used], self.fixed_h[self.used])
+        for a in self.varying:
+            total.add(block.road_hours[a])
+        over = under = NARROW
+        for n in self.pairs:
+            over += float(box.high["modified"][n]) * float(self.over_h[self._routes_of(n)].max(initial=0.0))
+            under += float(box.stray[n]) * self.stay_h
+        over += float(box.stray[self.pairs].sum() * self.slow[self.varying].sum()) if self.pairs else 0.0
+        most = max(total.interval(self.model)[1], 0.0) + under
+        hours = self.model.add_variable(self._name("all_hours"), *roomy(0.0, float(most)))
+        add_row(self.model, self._name("all_hours"), total.add(hours, -1.0), -under, over)
+        block.revenue.add(hours, -self.instance.period_h * self.instance.users.kappa_per_h)
+
     def _shared_hours(self, a: int, n: int) -> int:
         """A column for x_{a,n} t_a on a road that several pairs use: McCormick over the road's time."""
         model, block, routes = self.model, self.block, self.routes
@@ -374,7 +399,8 @@ class HourBuilder:
             points = breakpoints(low, high, self.state.cheapest_points.get(n, ()))
             piecewise_product(self.model, self._name("bill", n), *columns, points, second)
             block.revenue.add(block.bill[n], dt)
-            block.revenue.add(block.hours[n], -dt * self.instance.users.kappa_per_h)
+            if block.hours[n] >= 0:
+                block.revenue.add(block.hours[n], -dt * self.instance.users.kappa_per_h)
             for k in self._routes_of(n):
                 if self.routes.outside[k]:
                     block.revenue.add(block.route_flow[k], -dt * float(self.routes.outside_cost[k]))
@@ -396,9 +422,13 @@ class HourBuilder:
         return float(sum(each))
 
     def _choice_rows(self) -> None:
-        """(15), (25), (31): slack = c - cmin; w <= delta Wmod + w_hi z; slack <= eps cmin + M (1 - z)."""
+        """(15), (25), (31): slack = c - cmin; w <= delta Wmod + w_hi z; slack <= eps cmin + M (1 - z).
+
+        Without a binary: (w - delta Wmod) (M - eps cmin) / w_hi + slack <= M, what is left of both for z in [0, 1].
+        """
         model, block, box = self.model, self.block, self.box
         kappa = self.instance.users.kappa_per_h
+        choices, undecided = self.state.choices, []
         for n in self.pairs:
             mine = self._routes_of(n)
             some = Expression()
@@ -417,14 +447,23 @@ class HourBuilder:
                 if big <= few * (1 + 1e-3) + 1e-8:
                     # Never dearer than that: a binary would carry a coefficient of nothing but rounding.
                     continue
+                few_flow, most_flow = DELTA * float(box.high["modified"][n]), float(box.high["route_flow"][k])
+                undecided.append(int(k))
+                if choices is not None and int(k) not in choices:
+                    if most_flow > NARROW:
+                        steep = (big - few) / most_flow
+                        either = slack.copy().add(block.route_flow[k], steep)
+                        add_row(model, self._name("either", k), either, upper=big + steep * few_flow)
+                    continue
                 z = model.add_variable(self._name("chosen", k), 0.0, 1.0, integer=True)
                 block.chosen[k] = z
                 add_row(model, self._name("indifferent", k), slack.copy().add(z, big - few), upper=big)
-                row = Expression().add(block.route_flow[k]).add(z, -float(box.high["route_flow"][k]))
-                add_row(model, self._name("unused", k), row, upper=DELTA * float(box.high["modified"][n]))
+                row = Expression().add(block.route_flow[k]).add(z, -most_flow)
+                add_row(model, self._name("unused", k), row, upper=few_flow)
                 some.add(z)
             if some.terms and len(some.terms) == len(mine) and box.low["modified"][n] > 0:
                 add_row(model, self._name("some_route", n), some, lower=1.0)
+        block.open_pairs = frozenset(undecided)
 
     def _leader_products(self) -> None:
         """sum_m rho_m P_m = revenue: McCormick on each product, a second view of the same money."""

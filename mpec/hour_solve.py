@@ -148,7 +148,12 @@ def certified_bound(model: LinearModel, solved: Solved, relax: bool) -> float:
 def plain(state: HourState) -> HourState:
     """The state without partitions and binaries of pairs: what interval LPs are proven on."""
     return replace(
-        state, road_points={}, cheapest_points={}, dispatch_pairs=frozenset(), exact_dispatch=False
+        state,
+        road_points={},
+        cheapest_points={},
+        dispatch_pairs=frozenset(),
+        exact_dispatch=False,
+        choices=frozenset(),
     )
 
 
@@ -270,7 +275,7 @@ def _tighten_slacks(frozen: FrozenRelaxation, block: HourBlock, box: Intervals, 
     """Ms of the routes, and routes that are dearer than the cheapest in every point of the relaxation."""
     few = 2 * EPSILON * float(np.max(box.high["cheapest"], initial=0.0))
     for k, expression in block.slack.items():
-        if block.chosen[k] < 0:
+        if k not in block.open_pairs:
             continue
         values = [expression.value(x) for x in seen]
         if not values or min(values) > few:
@@ -327,7 +332,7 @@ def solver_of(instance: Instance) -> DispatchSolver | None:
     return DispatchSolver(instance) if instance.tariff_mode == "dlmp" else None
 
 
-MOST_CUTS = 15
+MOST_CUTS = 25
 
 
 def with_bill_cuts(state: HourState, operator: DispatchSolver, loads: Sequence[Array]) -> HourState:
@@ -338,11 +343,15 @@ def with_bill_cuts(state: HourState, operator: DispatchSolver, loads: Sequence[A
 
 def with_cuts(users: Users, solver: DispatchSolver | None, state: HourState, point: HourPoint) -> HourState:
     """The state with a value-function cut at the point's prices and a tangent of V at its loads."""
+    return with_reference(solver, state, reference_at(users, point).shares, np.nan_to_num(point.load))
+
+
+def with_reference(solver: DispatchSolver | None, state: HourState, shares: Array, load: Array) -> HourState:
+    """The state with the cut of a reference flow, shares (R,), and the tangent of V at ``load`` (M,)."""
     bill = state.bill_cuts
     if solver is not None:
-        # The truth's loads at these prices are where the next relaxation will look.
-        bill = (*bill, bill_cut(solver, state.t, np.nan_to_num(point.load)))
-    references = [*state.references, reference_at(users, point)]
+        bill = (*bill, bill_cut(solver, state.t, load))
+    references = [*state.references, Reference(shares)]
     return replace(state, references=references[-MOST_CUTS:], bill_cuts=bill[-MOST_CUTS:])
 
 

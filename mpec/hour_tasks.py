@@ -17,6 +17,7 @@ from mpec.hour_model import HourState
 from mpec.hour_solve import (
     Cutoff,
     HourBound,
+    HourPoint,
     bound_hour,
     build_hour,
     certified_bound,
@@ -26,8 +27,8 @@ from mpec.hour_solve import (
     solver_of,
     with_cuts,
 )
-from mpec.refinement import refine
-from mpec.solvers import open_session
+from mpec.refinement import refine, worst_choices
+from mpec.solvers.careful import solve_milp
 from mpec.tolerances import EPSILON
 
 Array = np.ndarray
@@ -100,6 +101,7 @@ def sharpen(
     users, operator = Users(routes), solver_of(routes.instance)
     best: HourBound | None = None
     best_state = state
+    last_point: HourPoint | None = None
     done, aim = 0, max(enough, 3e-3 * max(last_error, 1.0))
     for done in range(1, rounds + 1):
         left = seconds - (time.perf_counter() - began)
@@ -107,20 +109,27 @@ def sharpen(
             break
         model, block = build_hour(routes, state, dispatch, cutoffs)
         set_objective(model, multipliers.lagrangian(block, routes.instance))
-        session = open_session(model, solver, seed=seed)
-        size_of = max(abs(best.bound) if best else 1e3, 1.0)
-        solved = session.solve(gap=max(aim / size_of, 1e-7), time_limit=max(0.6 * left, 1.0))
-        session.close()
+        size_of = max(abs(best.bound) if best and np.isfinite(best.bound) else 1e3, 1.0)
+        # A solver that fails, loses its licence or contradicts itself costs this bound, not the run.
+        run = solve_milp(
+            model, solver, seed=seed, gap=max(aim / size_of, 1e-7), time_limit=max(0.6 * left, 1.0)
+        )
+        solved = run.solved
         bound = certified_bound(model, solved, False)
         point = None if solved.x is None else read_point(block, solved.x)
         size = (model.rows, model.columns, sum(model.integer))
-        outcome = HourBound(state.t, bound, solved.objective, point, solved.seconds, solved.status, size)
+        outcome = HourBound(
+            state.t, bound, solved.objective, point, solved.seconds, run.note or solved.status, size
+        )
         gain = np.inf if best is None else best.bound - bound
         if best is None or bound < best.bound:
             best, best_state = outcome, state
         if point is None or solved.x is None:
             break
+        last_point = point
         refined, error = refine(routes, state, point)
+        refined, missed = worst_choices(block, refined, solved.x, least=0.02 * enough)
+        error += missed
         pairs: list[str] = []
         if block.dispatch is not None:
             pairs = worst_pairs(block.dispatch, solved.x, state.dispatch_pairs, 12, 1e-3 * max(enough, 1e-3))
@@ -139,9 +148,14 @@ def sharpen(
         own = bound - (solved.objective if solved.objective is not None else -np.inf)
         if own <= enough and error <= enough and not pairs:
             break
-        if done > 2 and gain < 0.02 * enough and own <= aim and not pairs:
+        if done > 2 and gain < 0.02 * enough and own <= aim and error <= 2.0 * enough and not pairs:
             break
         aim = max(0.3 * enough, 0.1 * error)
         state = refined
     assert best is not None
+    if best.point is None:
+        # Its bound counts all the same; where the hour's best prices lie, an earlier point or the LP's must tell.
+        if last_point is None:
+            last_point = bound_hour(routes, best_state, dispatch, multipliers, cutoffs, relax=True).point
+        best = replace(best, point=last_point)
     return Sharpened(state, best_state, best, done, time.perf_counter() - began, last_error, dispatch)

@@ -10,6 +10,7 @@ from mpec.certificate import Certificate, certify, certify_folder
 from mpec.checks.record import RecheckOutcome
 from mpec.equilibrium import Equilibrium
 from mpec.options import Solver, silent
+from mpec.pessimistic import SECONDS
 
 DEFAULT_GAP = 0.01
 
@@ -20,16 +21,24 @@ def judge(
     gap: float = DEFAULT_GAP,
     recheck: bool = False,
     solver: Solver | None = None,
+    pessimistic_seconds: float = SECONDS,
     say: Callable[[str], None] = silent,
 ) -> Certificate:
     """Judge a result; with ``recheck`` its upper bound is re-proved first, by ``solver`` if one is named.
 
-    Without a record of a bound there is nothing to re-prove. Raises SolverMissing.
+    Without a record of a bound there is nothing to re-prove. ``pessimistic_seconds`` bounds the search for
+    the followers' worst answer (0: none). Raises SolverMissing.
     """
     outcome = None
     if recheck and equilibrium.bound_record is not None:
         outcome = _rechecked(solver, say, thorough=False)(equilibrium)
-    return certify(equilibrium.instance, equilibrium, target_gap=gap, recheck=outcome)
+    return certify(
+        equilibrium.instance,
+        equilibrium,
+        target_gap=gap,
+        recheck=outcome,
+        pessimistic_seconds=pessimistic_seconds,
+    )
 
 
 def judge_folder(

@@ -21,10 +21,12 @@ from mpec.hour_model import HourState
 from mpec.hour_solve import build_hour, certified_bound, read_point, with_bill_cuts
 from mpec.intervals import first_intervals, incoming_at_start
 from mpec.model_files import write_model
+from mpec.model_health import findings
 from mpec.options import SolveOptions
 from mpec.primal import Candidate, Primal
 from mpec.recheck import blamed_station, bound_beside, empty_hour_text
-from mpec.solvers import SolverMissing, open_session
+from mpec.solvers import open_session
+from mpec.solvers.careful import solve_milp
 
 Array = np.ndarray
 SEGMENTS = 4
@@ -91,14 +93,13 @@ def run_monolithic(
     left = (
         None if options.time_limit is None else max(options.time_limit - (time.perf_counter() - began), 1.0)
     )
-    try:
-        solved = open_session(day.model, solver).solve(gap=0.3 * options.gap, time_limit=left)
-    except SolverMissing as reason:
-        if solver == "highs":
-            raise
-        options.say(f"{solver} can't be used: {reason} Going on with HiGHS.")
-        solver = "highs"
-        solved = open_session(day.model, solver).solve(gap=0.3 * options.gap, time_limit=left)
+    doubts = findings(day.model)
+    for finding in doubts:
+        options.say(f"the recheck will solve this MILP twice: {finding}")
+    run = solve_milp(day.model, solver, gap=0.3 * options.gap, time_limit=left)
+    solved, solver = run.solved, run.solver
+    if run.note:
+        options.say(run.note)
     bound = certified_bound(day.model, solved, False)
     best = _best_point(routes, day, solved.x, accept)
     point = None if best is None else best[0].point(best[1])
@@ -134,7 +135,12 @@ def run_monolithic(
         seconds=seconds,
         solver=solver,
         seed=options.seed,
-        options={**options.record(), "model": size},
+        options={
+            **options.record(),
+            "model": size,
+            "model_findings": [str(f) for f in doubts],
+            "solver_notes": run.note,
+        },
         versions=versions(),
         bounds=(BoundStep(1, seconds, lower, upper),),
         bound_record=record,

@@ -26,6 +26,7 @@ class SolveOptions:
 
     method      decomposed (hour by hour under one master) or monolithic (all periods one MILP)
     gap         target (upper - lower) / max(|upper|, 1 money unit)
+    sweeps      largest number of sweeps over the hours; None: no limit. With time_limit None a run can be repeated
     time_limit  seconds of wall time for the whole solve; None: no limit
     solver      MILP solver
     workers     processes for the hours' subproblems
@@ -44,6 +45,7 @@ class SolveOptions:
     method: Method = "decomposed"
     gap: float = 0.01
     time_limit: float | None = 3600.0
+    sweeps: int | None = None
     solver: Solver = "highs"
     workers: int = field(default_factory=lambda: os.cpu_count() or 1)
     cluster: str | None = None
@@ -64,6 +66,8 @@ class SolveOptions:
             raise OptionError(f"gap is {self.gap}; give a share such as 0.01 for 1 %")
         if self.time_limit is not None and not self.time_limit > 0.0:
             raise OptionError(f"the time limit is {self.time_limit} s; it must be above 0")
+        if self.sweeps is not None and self.sweeps < 1:
+            raise OptionError(f"sweeps is {self.sweeps}; at least one sweep is needed")
         if self.workers < 1:
             raise OptionError(f"workers is {self.workers}; at least one process is needed")
         if self.export is not None and self.export.suffix.lower() not in (".mps", ".lp"):

@@ -45,7 +45,7 @@ def solve_game(instance: Instance, options: SolveOptions) -> Equilibrium:
     tasks = Tasks(min(options.workers, len(instance.periods)), options.cluster)
     run = Decomposition(
         instance,
-        Limits(options.gap, deadline),
+        Limits(options.gap, deadline, options.sweeps),
         tasks,
         solver=options.solver,
         seed=options.seed,

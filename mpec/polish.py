@@ -103,6 +103,12 @@ class DayProgram:
         worst = max(worst, float(np.max(np.abs(excess[on]), initial=0.0)))
         return max(worst, float(np.max(-excess[has], initial=0.0)))
 
+    def unserved(self, guess: Guess) -> Array:
+        """Vehicles that found no place, relative to the demand (at least 1), (N, T)."""
+        served = self.member @ (guess.flows * (1 + self.rate * self.times(guess.flows)))
+        arriving = self._arriving(guess.flows)
+        return np.asarray(np.maximum(arriving - served, 0.0) / np.maximum(np.abs(arriving), 1.0))
+
     def _arriving(self, flows: Array) -> Array:
         """W + xi r[t-1], (N, T)."""
         residual = self.residuals(flows)

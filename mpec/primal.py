@@ -10,17 +10,15 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from formulations.routes import RouteSet
-from mpec.coupling import mean_caps
+from mpec.cost_pieces import CostPieces
+from mpec.coupling import Multipliers, mean_caps
 from mpec.equilibrium import Point
 from mpec.followers.answer import Follower
 from mpec.followers.assemble import point as assemble_point
+from mpec.hour_pool import HourPool
 from mpec.polish import DayProgram, Guess, polish
 
 Array = np.ndarray
-
-KINK_MARGIN = 4e-7
-"""Relative distance kept from where the operator's price jumps: the judge takes loads within 2e-7 of a
-kink for being on it, and then every price of the jump is the operator's."""
 
 
 @dataclass(frozen=True)
@@ -61,17 +59,24 @@ class Primal:
     routes: RouteSet
     follower: Follower = field(init=False)
     program: DayProgram = field(init=False)
-    pieces: dict[int, list[tuple[Array, float]]] = field(default_factory=dict)
+    pieces: CostPieces = field(init=False)
+    pool: HourPool = field(default_factory=HourPool)
+    multipliers: Multipliers | None = None
 
     def __post_init__(self) -> None:
         instance = self.routes.instance
         self.follower = Follower(instance, self.routes)
+        self.pieces = CostPieces(self.follower.dispatch)
         start = np.full(len(instance.pairs), instance.users.initial_residual)
         self.program = DayProgram(self.routes, range(len(instance.periods)), start)
         self.capacity = np.array([s.capacity_kw for s in instance.stations])[:, None]
 
     def answer(self, prices: Array) -> Candidate:
         """The followers' greedy answer to prices that fit the box and the caps."""
+        if self.multipliers is not None:
+            # Before they are fitted to the caps: an hour by itself may use more than its share of them.
+            flows, gaps, _ = self.follower.flows(prices)
+            self.remember(self._candidate(prices, flows, float(gaps.max(initial=0.0))))
         prices = fit_prices(self.routes, prices)
         flows, gaps, _ = self.follower.flows(prices)
         return self._candidate(prices, flows, float(gaps.max(initial=0.0)))
@@ -85,6 +90,22 @@ class Primal:
         price, _ = self.electricity(load)
         profit = float(self.routes.instance.period_h * ((prices - price) * load).sum())
         return Candidate(prices, flows, profit, float((load - self.capacity).max(initial=0.0)), violation)
+
+    def tariff(self, multipliers: Multipliers) -> Array | None:
+        """The electricity price (M, T) to reckon with hour by hour; None where the operator's LP sets it."""
+        if self.routes.instance.tariff_mode == "fixed":
+            from formulations.tariff_data import fixed_prices
+
+            return np.asarray(fixed_prices(self.routes.instance))
+        return multipliers.tariff
+
+    def route_costs(self, candidate: Candidate) -> Array:
+        """Route costs (15) at a candidate, (R, T)."""
+        none = np.zeros((len(self.routes.instance.pairs), candidate.flows.shape[1]))
+        used = candidate.flows > 0
+        return self.program.costs(
+            Guess(candidate.prices, candidate.flows, none, used, np.zeros_like(candidate.prices))
+        )
 
     def electricity(self, load: Array) -> tuple[Array, list[float]]:
         """(M, T) price that the leader pays at loads (M, T), and the operator's cost per hour."""
@@ -104,50 +125,59 @@ class Primal:
             costs.append(instance.period_h * float(cost[0]))
         return prices, costs
 
-    def improve(self, start: Candidate, used: Array, *, rounds: int = 6, steps: int = 25) -> Candidate:
-        """Polish around a candidate; ``used`` (R, T) routes may carry vehicles besides its own."""
-        best = start
+    def improve(
+        self, start: Candidate, used: Array, *, rounds: int = 6, steps: int = 25, reach: float = 0.3
+    ) -> Candidate:
+        """Polish around a candidate; ``used`` (R, T) routes may carry vehicles besides its own.
+
+        ``reach``: the first trust region, a share of the price box and of each pair's flow.
+        """
+        limit = 1e-7 * float(self.capacity.max())
+        best = start if start.excess <= limit else replace(start, profit=-np.inf)
         flows, prices = start.flows, start.prices
-        reach = 0.3
-        for _ in range(rounds):
-            guess = self._guess(prices, flows, used | (flows > 0))
+        settled = False
+        for number in range(rounds + 2):
+            if number >= rounds and settled:
+                break
+            guess = self._guess(prices, flows, used | (flows > 0), number < rounds)
             done = polish(self.program, guess, steps=steps, reach=reach)
             candidate = self._settle(done.guess)
-            better = candidate.excess <= 1e-7 * float(self.capacity.max()) and candidate.violation <= 1e-7
-            if better and (
+            self.remember(candidate)
+            settled = candidate.excess <= limit and candidate.violation <= 1e-7
+            if settled and (
                 best.profit == -np.inf or candidate.profit > best.profit + 1e-7 * abs(best.profit)
             ):
                 gain = candidate.profit - best.profit
                 best = candidate
                 if gain < 1e-5 * max(abs(best.profit), 1.0):
                     break
-            elif self.routes.instance.tariff_mode == "fixed":
+            elif candidate.violation > 1e-2 and number >= 2:
+                break
+            elif candidate.violation > 1e-5 and number < rounds:
+                # These routes can't all be the cheapest: go on with those that can.
+                flows, used = self._exchange(done.guess)
+                prices = done.guess.prices
+                reach = max(0.6 * reach, 0.05)
+                continue
+            elif candidate.violation > 1e-5:
+                answered = self.answer(done.guess.prices)
+                flows, prices, used = answered.flows, answered.prices, answered.flows > 0
+                reach = max(0.4 * reach, 0.02)
+                continue
+            elif self.routes.instance.tariff_mode == "fixed" and candidate.violation <= 1e-7:
                 break
             flows, prices = done.guess.flows, done.guess.prices
             reach = max(0.4 * reach, 0.02)
         return best
 
-    def _guess(self, prices: Array, flows: Array, used: Array) -> Guess:
+    def _guess(self, prices: Array, flows: Array, used: Array, explore: bool) -> Guess:
         """The guess at a candidate, with the operator's current price and the rows where it holds."""
         load = self.routes.plan_kwh.T @ flows
-        price, costs = self.electricity(load)
+        price, _ = self.electricity(load)
         rows: dict[int, list[tuple[Array, float]]] = {}
         if self.routes.instance.tariff_mode == "dlmp":
-            dt = self.routes.instance.period_h
-            for t, cost in enumerate(costs):
-                slope = dt * price[:, t]
-                level = cost - float(slope @ load[:, t])
-                known = self.pieces.setdefault(t, [])
-                if not any(np.allclose(slope, s, rtol=1e-7, atol=1e-9) for s, _ in known):
-                    known.append((slope, level))
-                rows[t] = []
-                for other, base in known:
-                    if np.allclose(other, slope, rtol=1e-7, atol=1e-9):
-                        continue
-                    # other.P + base <= slope.P + level, a hair inside so that rounding can't cross the kink.
-                    size = float(np.abs(other - slope).max())
-                    limit = (level - base) / size - KINK_MARGIN * (1.0 + abs(level - base) / size)
-                    rows[t].append(((other - slope) / size, limit))
+            for t in range(load.shape[1]):
+                price[:, t], rows[t] = self.pieces.at(t, load[:, t], explore=explore)
         costs_now = self.program.costs(
             Guess(prices, flows, np.zeros((len(self.routes.instance.pairs), load.shape[1])), used, price)
         )
@@ -155,6 +185,70 @@ class Primal:
         np.minimum.at(cheapest, self.routes.pair, costs_now)
         cheapest = np.where(np.isfinite(cheapest), cheapest, 0.0)
         return Guess(prices, flows, cheapest, used, price, rows)
+
+    def price_hours(self, multipliers: Multipliers) -> None:
+        """From here on hours are compared by their profit at these multipliers; the pool begins anew."""
+        self.multipliers = multipliers
+        self.pool = HourPool()
+
+    def combined(self, prices: Array, flows: Array) -> Candidate:
+        """The best hours met so far, side by side, as a start for polish."""
+        day = self.pool.best_day(prices, flows)
+        return self.relaxed(*day)
+
+    def remember(self, candidate: Candidate) -> None:
+        """Keep every hour of a try that is an equilibrium by itself."""
+        if self.multipliers is None:
+            return
+        program, prices, flows = self.program, candidate.prices, candidate.flows
+        load = self.routes.plan_kwh.T @ flows
+        paid, _ = self.electricity(load)
+        costs, residual = self.route_costs(candidate), program.residuals(flows)
+        cheapest = np.full((len(self.routes.instance.pairs), flows.shape[1]), np.inf)
+        np.minimum.at(cheapest, self.routes.pair, costs)
+        excess = (costs - cheapest[self.routes.pair]) / np.maximum(np.abs(cheapest[self.routes.pair]), 1.0)
+        worst = np.where(flows > 0, excess, 0.0).max(axis=0, initial=0.0)
+        over = (load - self.capacity).max(axis=0)
+        value = self.routes.instance.period_h * ((prices - paid) * load).sum(axis=0)
+        value -= self.multipliers.cap @ prices
+        value[:-1] += (self.multipliers.link[:, 1:] * residual[:, :-1]).sum(axis=0)
+        value[1:] -= (self.multipliers.link[:, 1:] * residual[:, :-1]).sum(axis=0)
+        for t in np.flatnonzero((worst <= 1e-6) & (over <= 1e-7 * self.capacity.max())):
+            self.pool.add(int(t), prices[:, t], flows[:, t], float(value[t]))
+
+    def _exchange(self, guess: Guess) -> tuple[Array, Array]:
+        """Flows and used routes after dropping the routes that stayed too dear and admitting those too cheap, and
+        for vehicles that found no place the least dear route past full stations."""
+        costs, pair = self.program.costs(guess), self.routes.pair
+        excess = (costs - guess.cheapest[pair]) / np.maximum(np.abs(guess.cheapest[pair]), 1.0)
+        used = np.where(guess.used, excess <= 1e-6, excess < -1e-6)
+        self._admit(guess, excess, used)
+        flows = np.where(used, guess.flows, 0.0)
+        for n in range(len(self.routes.instance.pairs)):
+            mine = np.flatnonzero(pair == n)
+            for t in range(flows.shape[1]):
+                before, kept = guess.flows[mine, t].sum(), flows[mine, t].sum()
+                if before <= 0.0 or kept == before:
+                    continue
+                if kept > 0.0:
+                    flows[mine, t] *= before / kept
+                    continue
+                best = mine[int(np.argmin(np.where(used[mine, t], costs[mine, t], np.inf)))]
+                if not used[best, t]:
+                    best = mine[int(np.argmin(costs[mine, t]))]
+                used[best, t] = True
+                flows[best, t] = before
+        return flows, used
+
+    def _admit(self, guess: Guess, excess: Array, used: Array) -> None:
+        """Mark one more route as used for each pair and hour whose demand isn't served; its stations have room."""
+        missing = self.program.unserved(guess)
+        full = self.routes.plan_kwh.T @ guess.flows >= self.capacity * (1 - 1e-3)
+        for n, t in zip(*np.nonzero(missing > 1e-6), strict=True):
+            mine = np.flatnonzero((self.routes.pair == n) & ~used[:, t])
+            past = (self.routes.plan_kwh[mine][:, full[:, t]] > 0).any(axis=1)
+            if len(mine) and not past.all():
+                used[mine[int(np.argmin(np.where(past, np.inf, excess[mine, t])))], t] = True
 
     def _settle(self, guess: Guess) -> Candidate:
         """Serve the demand exactly, hour after hour, with the guess's shares; the rest is the judge's."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from formulations.congestion import RoadCost
 from formulations.routes import RouteSet
-from mpec.hour_model import HourState
+from mpec.hour_model import HourBlock, HourState
 from mpec.hour_solve import HourPoint
 
 Array = np.ndarray
@@ -73,6 +73,21 @@ def refine(
             cheapest[int(n)] = _insert(cheapest.get(int(n), ()), float(point.cheapest[n]), ends, pieces)
     new = replace(state, road_points=road_points, tangents=tangents, cheapest_points=cheapest)
     return new, errors.total
+
+
+def worst_choices(
+    block: HourBlock, state: HourState, x: Array, *, most: int = 10, least: float = 1e-3
+) -> tuple[HourState, float]:
+    """Binaries for the pairs (31) without one that the point misses by most, w (c - cmin) in money per hour.
+
+    Returns the state with them and the sum of all that is missed.
+    """
+    if state.choices is None:
+        return state, 0.0
+    open_routes = sorted(block.open_pairs - state.choices)
+    missed = np.array([x[block.route_flow[k]] * max(block.slack[k].value(x), 0.0) for k in open_routes])
+    worst = [open_routes[i] for i in np.argsort(-missed)[:most] if missed[i] > least]
+    return replace(state, choices=state.choices | frozenset(worst)), float(missed.sum())
 
 
 def _insert(

@@ -15,3 +15,11 @@ def money(value: float | None, digits: int = 2) -> str:
 def percent(value: float | None) -> str:
     """'0.95 %', or 'none' for a share that doesn't exist."""
     return "none" if value is None or not math.isfinite(value) else f"{100.0 * value:.3g} %"
+
+
+def span(seconds: float) -> str:
+    """'45 s', '12 min' or '1 h 05 min'."""
+    if seconds < 90.0:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60.0)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"

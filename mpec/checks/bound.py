@@ -198,16 +198,22 @@ def check_upper(stated: float | None, record: Mapping[str, Any] | None, profit: 
     return checks
 
 
-def check_recheck(stated: float | None, recheck: RecheckOutcome | None) -> list[Check]:
-    """The recheck's outcome as a check: refuted fails; a confirmed bound must not be above the stated one."""
+def check_recheck(
+    stated: float | None, recheck: RecheckOutcome | None, profit: float | None = None
+) -> list[Check]:
+    """The recheck's outcome as a check: refuted fails; a confirmed bound is neither above the stated one nor below
+    the judged profit (then whoever re-proved it is wrong)."""
     if recheck is None or recheck.state in ("none", "undecided"):
         return []
     if recheck.state == "refuted":
         return [failed("upper_bound_rechecked", BOUND, recheck.details or "refuted")]
     if recheck.infeasible or stated is None or recheck.upper_bound is None:
         return []
-    over = (recheck.upper_bound - stated) / size_of(stated, recheck.upper_bound)
-    place = f"stated {stated:.9g}, re-proved {recheck.upper_bound:.9g}"
+    proved = recheck.upper_bound
+    over = (proved - stated) / size_of(stated, proved) if math.isfinite(proved) else math.nan
+    place = f"stated {stated:.9g}, re-proved {proved:.9g}"
+    if profit is not None and profit - proved > BOUND * size_of(profit, proved):
+        return [failed("upper_bound_rechecked", BOUND, f"{place}, but the judged point earns {profit:.9g}")]
     return [judged("upper_bound_rechecked", max(over, 0.0), 1e-6, place)]
 
 

@@ -43,8 +43,18 @@ def input_errors() -> tuple[type[Exception], ...]:
     from mpec.refusals import InfeasibleFollower, Refused
     from mpec.solvers.session import SolverMissing
     from mpec.storage import ResultError
+    from mpec.studies.study_file import StudyError
 
-    return InstanceError, OptionError, Refused, InfeasibleFollower, ResultError, SolverMissing, OSError
+    return (
+        StudyError,
+        InstanceError,
+        OptionError,
+        Refused,
+        InfeasibleFollower,
+        ResultError,
+        SolverMissing,
+        OSError,
+    )
 
 
 def explain(error: Exception) -> str:

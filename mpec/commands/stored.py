@@ -1,4 +1,4 @@
-"""The commands that take a stored result: certify, diff, study, report."""
+"""The commands that take a stored result: certify, diff, report."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Any
 from mpec.commands.common import (
     EXIT_DONE,
     VERDICT_EXITS,
-    UsageError,
     print_json,
     print_result,
     progress,
@@ -96,13 +95,17 @@ def diff(arguments: argparse.Namespace) -> int:
     return EXIT_DONE
 
 
-def study(arguments: argparse.Namespace) -> int:
-    raise UsageError(
-        "`mpec study` is not part of this version.\n  Run the cases one by one with `mpec compare --out DIR`."
-    )
-
-
 def report(arguments: argparse.Namespace) -> int:
-    raise UsageError(
-        "`mpec report` is not part of this version.\n  `mpec compare` writes figures into DIR/figures."
-    )
+    """Write DIR/report.html, one self-contained page of what the folder holds."""
+    from mpec.report import read_source, write_page
+
+    source = read_source(arguments.folder)
+    path = write_page(source)
+    if arguments.json:
+        summary = {"command": "report", "out": path, "kind": source.kind, "bytes": path.stat().st_size}
+        print_json({**summary, "results": len(source.results), "unread": dict(source.unread)})
+        return EXIT_DONE
+    for label, why in source.unread.items():
+        progress(f"not on the page: {label} ({why})")
+    print(f"The page is {path}.")
+    return EXIT_DONE

@@ -80,6 +80,15 @@ class Follower:
         allowed = over <= over.min() * (1 + 1e-9)
         return int(np.argmax(np.where(allowed, -profit if self.pessimistic else profit, -np.inf)))
 
+    def hour(self, t: int, prices: Array, incoming: Array) -> tuple[Array, Array, Array]:
+        """Hour t at prices (K, M) and arriving residuals (K, N): loads (K, M) kW, leaving residuals (K, N),
+        electricity bills (K,) money/h. Ties as in :meth:`answer`, one start. Tariff ``regulated`` couples the
+        hours: there the bill is the one at a tariff near the mean cap, not the day's."""
+        flows, _ = self.users.solve(t, prices, incoming)
+        flows = self._splits(t, flows, prices, incoming)
+        residual, _, load = self.users.residual(flows)
+        return load, residual, (self._electricity(t, load) * load).sum(axis=1)
+
     # ---- the day ---------------------------------------------------------------------------------
     def flows(self, prices: Array, *, starts: int = 1) -> tuple[Array, Array, list[bool]]:
         """Route flows (R, T), gaps (T,) and per-hour uniqueness at prices (M, T)."""
@@ -135,18 +144,15 @@ class Follower:
         if prices.ndim == 2:
             profit, excess = self.evaluate(prices[None])
             return profit[0], excess[0]
-        instance, users = self.instance, self.users
+        instance = self.instance
         count, periods = len(prices), len(instance.periods)
         incoming = np.full((count, len(instance.pairs)), instance.users.initial_residual)
         loads = np.zeros((count, len(instance.stations), periods))
         bill = np.zeros(count)
         for t in range(periods):
-            rho = prices[:, :, t]
-            flows, _ = users.solve(t, rho, incoming)
-            flows = self._splits(t, flows, rho, incoming)
-            incoming, _, loads[:, :, t] = users.residual(flows)
-            if instance.tariff_mode != "regulated":
-                bill += (self._electricity(t, loads[:, :, t]) * loads[:, :, t]).sum(axis=1)
+            load, incoming, paid = self.hour(t, prices[:, :, t], incoming)
+            loads[:, :, t] = load
+            bill += paid
         if instance.tariff_mode == "regulated":
             bill = np.array([(regulated_prices(instance, load).price * load).sum() for load in loads])
         profit = instance.period_h * ((prices * loads).sum(axis=(1, 2)) - bill)

@@ -23,9 +23,10 @@ from mpec.followers.users_model import UsersModel
 
 Array = np.ndarray[Any, Any]
 
-PROXIMAL = 1e-11
+PROXIMAL = 1e-5
 """Extra curvature, relative: makes the equations regular where used routes are linearly dependent. It
-vanishes with the step, so it does not move the answer."""
+vanishes with the step, so it does not move the answer. With 1e-11 rounding moved flows along ties by up to
+a thousandth, and then the answers of a batch and of its rows alone differed."""
 
 
 def linearised_answer(model: UsersModel, state: State, demand: Array) -> Array:

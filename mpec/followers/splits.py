@@ -12,14 +12,17 @@ from typing import Any
 
 import numpy as np
 
-from mpec.followers.ties import TieRule, extreme_split, moves_matter, tie_sets
+from mpec.followers.ties import TieRule, extreme_split, like_excess, moves_matter, tie_sets
 from mpec.followers.users_model import UsersModel
 from mpec.followers.wardrop import equilibria
 
 Array = np.ndarray[Any, Any]
 
-ROUNDS = 4
-"""So often a split is chosen again at the electricity price that the last one led to."""
+ROUNDS = 12
+"""So often a split is chosen again at the electricity price that the last one led to, or along a curved set."""
+
+SAME = 1e-10
+"""Profits within this share of each other count as equal."""
 
 
 def favoured_splits(
@@ -41,6 +44,7 @@ def favoured_splits(
     open_rows = np.arange(len(best))
     paid = np.zeros(prices.shape)
     key = np.zeros((len(best), 2))
+    least = np.zeros(len(best))
     judged = np.zeros(len(best), bool)
     for _ in range(ROUNDS):
         sets = tie_sets(model, best[open_rows], fixed[open_rows])
@@ -52,6 +56,7 @@ def favoured_splits(
         if len(new):
             paid[new], key[new] = _judge(model, best[new], prices[new], new, electricity, capacity_kw, sign)
             judged[new] = True
+            least[new] = key[new, 0]
         moved, rows, curved = [], [], []
         for k, ties in zip(open_rows, sets, strict=True):
             rule = TieRule(sign * (model.plan_kwh @ (prices[k] - paid[k])), capacity_kw)
@@ -68,10 +73,14 @@ def favoured_splits(
             tried, gap = equilibria(model, fixed[at], demand[at], tried)
             tried = np.where((gap <= 1e-10)[:, None], tried, best[at])
         price, worth = _judge(model, tried, prices[at], at, electricity, capacity_kw, sign)
-        better = (worth[:, 0] > key[at, 0]) | ((worth[:, 0] == key[at, 0]) & (worth[:, 1] > key[at, 1]))
+        less, more = worth[:, 0] - key[at, 0], worth[:, 1] - key[at, 1]
+        least[at] = np.maximum(least[at], worth[:, 0])
+        room = like_excess(-least[at])
+        better = (less > room) | ((worth[:, 0] >= least[at] - room) & (more > 0.0))
         changed = np.abs(price - paid[at]).max(axis=1) > 1e-12
         # On a curved set the next tangent may lead further, at the same electricity price too.
-        keep = changed | (np.array(curved) & (worth[:, 1] - key[at, 1] > 1e-6 * np.abs(key[at, 1])))
+        further = (less > room) | (more > SAME * np.abs(key[at, 1]))
+        keep = changed | (np.array(curved) & further)
         at, keep = at[better], keep[better]
         best[at], paid[at], key[at] = tried[better], price[better], worth[better]
         open_rows = at[keep]

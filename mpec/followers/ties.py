@@ -36,6 +36,9 @@ TIE = 1e-10
 RANK = 1e-9
 """Singular values below this share of the largest count as zero."""
 
+LIKE = 1e-8
+"""Unavoidable excesses within this share count as equal."""
+
 MOST_VERTICES = 5000
 """Up to so many candidate vertices are enumerated; beyond, the LP solver is asked."""
 
@@ -179,21 +182,32 @@ def extreme_split(model: UsersModel, ties: TieSet, flows: Array, rule: TieRule) 
     return split
 
 
+def like_excess(least: Any) -> Any:
+    """How much more than the least excess, kW, counts as equal to it: rounding where there need be none.
+
+    Where there must be some the answer is not allowed anyway, and several stations can often share it in
+    any way: which share is favoured must not rest on rounding.
+    """
+    return 1e-9 + LIKE * least
+
+
 def _best(worth: Array, over: Array) -> int:
     """Index of the vertex with the least total excess, and of those the largest worth; the first of equals.
 
     Equal means within rounding, so that the choice does not depend on it.
     """
     excess = np.maximum(over, 0.0).sum(axis=1)
-    allowed = excess <= float(excess.min()) * (1.0 + 1e-9) + 1e-9
+    least = float(excess.min())
+    allowed = excess <= least + like_excess(least)
     most = float(worth[allowed].max())
     return int(np.argmax(allowed & (worth >= most - 1e-9 * (1e-300 + np.abs(worth[allowed]).max()))))
 
 
 def _vertex_steps(moves: Array, now: Array, effect: Array, room: Array) -> Array | None:
-    """All vertices (n, dimension) cut out by w >= 0 and the stations' limits, and 0; None if too many.
+    """All vertices (n, dimension) cut out by w >= 0 and the stations' limits; None if too many.
 
-    Least excess and then largest worth are found at one of them, both being piecewise linear.
+    Least excess and then largest worth are found at one of them, both being piecewise linear. The flows
+    themselves are none of them unless they are a vertex: where they stand on an edge rests on rounding.
     """
     planes, size = np.vstack([-moves, effect]), moves.shape[1]
     values = np.concatenate([now, room])
@@ -205,10 +219,8 @@ def _vertex_steps(moves: Array, now: Array, effect: Array, room: Array) -> Array
     matrix = planes[chosen]
     regular = np.abs(np.linalg.det(matrix)) > 1e-10
     steps = np.linalg.solve(matrix[regular], values[chosen[regular]][:, :, None])[:, :, 0]
-    steps = np.vstack([np.zeros((1, size)), steps])
     feasible = (now + steps @ moves.T >= -1e-10 * (1.0 + now.max())).all(axis=1)
-    feasible[0] = True
-    return np.asarray(steps[feasible])
+    return np.asarray(steps[feasible]) if feasible.any() else np.zeros((1, size))
 
 
 def _by_solver(moves: Array, now: Array, favour: Array, effect: Array, room: Array) -> Array:

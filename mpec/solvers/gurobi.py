@@ -45,6 +45,10 @@ class GurobiSession(RebuildingSession):
         if model.columns > 200 or model.rows > 200:
             self._probe()
 
+    def without_presolve(self) -> None:
+        """For a second opinion."""
+        self._settings["Presolve"] = 0
+
     def _probe(self) -> None:
         """A zero-second run: a size-limited licence refuses a model that is too large at once."""
         built, _, _ = self._build(relax=False)

@@ -52,6 +52,7 @@ class HighsSession:
             self._highs.setOptionValue(option, value)
         self._integers = np.flatnonzero(model.integer).astype(np.int32)
         self._relaxed = False
+        self._presolve = "choose"
         self._pass()
 
     def _pass(self) -> None:
@@ -189,7 +190,7 @@ class HighsSession:
             # Presolve found one of the two without telling which.
             highs.setOptionValue("presolve", "off")
             self._run(mip, cutoff)
-            highs.setOptionValue("presolve", "choose")
+            highs.setOptionValue("presolve", self._presolve)
         if highs.getModelStatus() == _S.kUnboundedOrInfeasible:
             return self._feasible_or_not(time.perf_counter() - began)
         if highs.getModelStatus() not in _STATUS or highs.getModelStatus() == _S.kInfeasible:
@@ -280,7 +281,7 @@ class HighsSession:
             if highs.getModelStatus() in _STATUS and highs.getModelStatus() != _S.kInfeasible:
                 break
         highs.setOptionValue("mip_feasibility_tolerance", tolerances.MIP_FEASIBILITY)
-        highs.setOptionValue("presolve", "choose")
+        highs.setOptionValue("presolve", self._presolve)
         highs.setOptionValue("primal_feasibility_tolerance", tolerances.PRIMAL_FEASIBILITY)
         highs.setOptionValue("dual_feasibility_tolerance", tolerances.DUAL_FEASIBILITY)
 
@@ -315,14 +316,18 @@ class HighsSession:
         basis.valid = True
         self._highs.setBasis(basis)
 
+    def without_presolve(self) -> None:
+        """For a second opinion: HiGHS's false bounds were seen with presolve."""
+        self._presolve = "off"
+        self._highs.setOptionValue("presolve", "off")
+
     def prefer_primal_simplex(self) -> None:
         """For many objectives over the same rows: the last vertex stays feasible."""
         self._highs.setOptionValue("simplex_strategy", 4)
 
     def prefer_interior_point(self) -> None:
-        """For one large LP of which only a bound and multipliers are wanted: no crossover to a vertex."""
+        """For one large LP without a basis to begin from: interior point, then crossover to a vertex."""
         self._highs.setOptionValue("solver", "ipm")
-        self._highs.setOptionValue("run_crossover", "off")
 
     def write(self, path: Path) -> None:
         """The model as a file, with its names. Raises OSError when HiGHS can't write it."""

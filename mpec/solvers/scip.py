@@ -33,12 +33,19 @@ class ScipSession(RebuildingSession):
             ) from error
         self._scip: Any = pyscipopt
         self._seed = seed
+        self._presolve = True
+
+    def without_presolve(self) -> None:
+        """For a second opinion."""
+        self._presolve = False
 
     def _build(self) -> tuple[Any, list[Any]]:
         model, scip = self.model, self._scip
         built = scip.Model(problemName=model.name)
         built.hideOutput()
         built.setParam("randomization/randomseedshift", self._seed)
+        if not self._presolve:
+            built.setPresolve(self._scip.SCIP_PARAMSETTING.OFF)
         # At 1e-9 SCIP was seen to end "optimal" far from the optimum; 1e-7 suits its LP solver.
         built.setParam("numerics/feastol", tolerances.MIP_FEASIBILITY)
         if model.indicators:
