@@ -49,6 +49,7 @@ class _Findings:
     low: np.ndarray | None = None
     high: np.ndarray | None = None
     on_tolerance: float | None = None
+    allowance: float | None = None
 
     @property
     def passed(self) -> bool:
@@ -104,6 +105,7 @@ def certify(
         route_set="complete" if instance.route_set is None else "declared",
         notes=tuple(notes),
         profit_on_tolerance=found.on_tolerance,
+        tolerance_allowance=found.allowance,
         ac_voltage_error=ac_error,
         bpr_gap=_finite((equilibrium.bound_record or {}).get("bpr_gap")),
         electricity_low=found.low,
@@ -141,6 +143,7 @@ def judge_point(
 def _users(instance: Instance, point: Point, found: _Findings, answer: equations.Answer) -> list[Check]:
     wardrop = users.check_wardrop(instance, point, answer)
     found.on_tolerance = wardrop.profit_on_tolerance
+    found.allowance = users.tolerance_allowance(instance, point, answer, wardrop.cheapest)
     return wardrop.checks
 
 

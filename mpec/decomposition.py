@@ -298,7 +298,7 @@ class Decomposition:
         prices = np.column_stack([p.price for p in points])
         answered = self.primal.answer(prices)
         better = self._try(self.primal.improve(answered, answered.flows > 0, rounds=2, steps=10))
-        if sample:
+        if sample and self.limits.left() > 1.7 * len(self.states):
             found = self.primal.answer(self._sampled(prices, answered))
             better |= self._try(self.primal.improve(found, found.flows > 0, rounds=4, steps=10))
             joined = self.primal.combined(found.prices, found.flows)
@@ -446,7 +446,7 @@ class Decomposition:
         enough = 0.25 * room / count
         left = self.limits.left()
         # Each worker gets its share of what is left, within reason.
-        share = left * self.tasks.workers / count * 0.6 if np.isfinite(left) else 60.0
+        share = left * self.tasks.workers / count * 0.45 if np.isfinite(left) else 60.0
         seconds = float(np.clip(share, 2.0, 40.0))
         outcomes: list[Sharpened] = self.tasks.map(
             sharpen,

@@ -28,7 +28,7 @@ from mpec.solvers.session import SolverMissing
 
 Array = np.ndarray
 
-FEASIBILITY = 1e-8
+FEASIBILITY = 1e-7
 """SCIP's feasibility tolerance: products that should be 0 may be this large."""
 
 
@@ -270,7 +270,9 @@ class _Game:
 
     def _route_costs(self, t: int, hours: list[Any]) -> tuple[list[Any], list[Any]]:
         """(15), (25), (30): (cost, time spent) of every route; None: an outside route spends no time."""
-        kappa, cost, spent = self.instance.users.kappa_per_h, [], []
+        kappa = self.instance.users.kappa_per_h
+        cost: list[Any] = []
+        spent: list[Any] = []
         for k, route in enumerate(self.routes.routes):
             if route.outside:
                 cost.append(float(self.routes.outside_cost[k]))

@@ -89,7 +89,7 @@ def run_monolithic(
         write_model(day.model, options.export)
     size = f"{day.model.rows} rows, {day.model.columns} columns, {sum(day.model.integer)} binaries"
     options.say(f"one MILP: {size}; solving with {options.solver}")
-    solver = options.solver
+    solver: str = options.solver
     left = (
         None if options.time_limit is None else max(options.time_limit - (time.perf_counter() - began), 1.0)
     )

@@ -33,11 +33,15 @@ class Candidate:
 
 
 def fit_prices(routes: RouteSet, prices: Array) -> Array:
-    """Clip to the box and lower each station's day until its mean cap holds (a common shift, clipped)."""
+    """Clip to the box and lower prices until the mean caps hold.
+
+    First all stations alike, in the hours of least demand: what the users compare stays as it is. What is still
+    above a cap after that is taken off the station's whole day (a common shift, clipped).
+    """
     stations = routes.instance.stations
     low = np.array([s.price_min for s in stations])[:, None]
     high = np.array([s.price_max for s in stations])[:, None]
-    out = np.clip(prices, low, high)
+    out = _lower_quiet_hours(routes, np.clip(prices, low, high), low)
     for m, cap in enumerate(mean_caps(routes.instance)):
         if not np.isfinite(cap) or out[m].mean() <= cap:
             continue
@@ -50,6 +54,26 @@ def fit_prices(routes: RouteSet, prices: Array) -> Array:
                 up = shift
         out[m] = np.maximum(out[m] - up, low[m, 0])
     return np.asarray(out)
+
+
+def _lower_quiet_hours(routes: RouteSet, prices: Array, low: Array) -> Array:
+    """Take the largest excess over a mean cap off all stations together, hour after hour from the quietest on."""
+    instance = routes.instance
+    caps = mean_caps(instance)
+    known = np.isfinite(caps)
+    if not known.any():
+        return prices
+    need = float(np.max(prices[known].sum(axis=1) - prices.shape[1] * caps[known]))
+    demand = [sum(instance.demand(pair, period) for pair in instance.pairs) for period in instance.periods]
+    out = prices.copy()
+    for share in (0.25, 0.5, 1.0):
+        for t in np.argsort(demand, kind="stable")[: max(1, len(demand) // 2)]:
+            if need <= 0.0:
+                return out
+            less = min(need, share * float((out[:, t] - low[:, 0]).min()))
+            out[:, t] -= less
+            need -= less
+    return out
 
 
 @dataclass

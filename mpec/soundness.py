@@ -1,17 +1,18 @@
-"""Truth tests of the exact way at scale: ``python -m mpec.soundness [--games 200] [--out results/soundness]``.
+"""Truth tests of the exact way at scale: ``python -m mpec.soundness [--games 1000] [--out results/soundness]``.
 
 Per random game (mpec.random_games): solve by hours and as one MILP, judge both with the bound rechecked, search the
-best price by exact followers' answers (mpec.price_search), and look whether true equilibria lie inside the hours'
-relaxations (mpec.containment). A violation is any of:
+best price by exact followers' answers (mpec.price_search), solve the exact nonconvex game by SCIP (mpec.exact_minlp),
+and look whether true equilibria lie inside the hours' relaxations (mpec.containment). A violation is any of:
 
     upper        an allowed answer earns more than an upper bound
+    exact        an interval and SCIP's exclude each other, or one says infeasible where the other has a point
     crossed      lower > upper on the way, or one method's lower above the other's upper
     infeasible   INFEASIBLE is said although an allowed price exists, or without naming hour and station
     judge        a verdict REJECTED, or one that does not follow from the gap
     outside      a true equilibrium outside the relaxation
     crash        an exception
 
-Rows go to rows.csv one by one; games that it holds already are not run again. README.md has the counts.
+Rows go to games.csv one by one; games that it holds already are not run again. README.md has the counts.
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ import argparse
 import csv
 import sys
 import time
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -31,26 +32,34 @@ from formulations.routes import RouteSet, route_set
 from instances.model import Instance
 from mpec.certificate import judge_point
 from mpec.containment import check_containment
-from mpec.equilibrium import Equilibrium
+from mpec.equilibrium import Equilibrium, Point
+from mpec.exact_minlp import exact_minlp
 from mpec.followers.answer import Follower
+from mpec.indicators import indicators
 from mpec.judging import judge
 from mpec.options import Method, SolveOptions
 from mpec.orchestrator import solve_game
-from mpec.price_search import Found, best_price
+from mpec.price_search import Found, best_price, within_caps
 from mpec.random_games import Size, random_game
+from mpec.soundness_table import read_rows, summary
 
 CLOSE = 1e-9
 """Relative rounding allowed between an exact answer's profit and an upper bound."""
 
+EXACT = 2e-5
+"""The same between an interval and SCIP's, whose products are 0 to 1e-7 only; relative to 1 or the value."""
+
 
 @dataclass(frozen=True)
 class Effort:
-    """What is spent on a game: target gap, seconds per solve, prices on the grid, prices for containment (0: none)."""
+    """What is spent on a game: target gap, seconds per solve, prices on the grid (0: no search), prices for containment
+    (0: none), seconds for the exact MINLP (0: none, as without SCIP)."""
 
-    gap: float = 2e-3
+    gap: float = 1e-3
     seconds: float = 20.0
     prices: int = 600
     contained: int = 3
+    exact: float = 5.0
     methods: tuple[Method, ...] = ("decomposed", "monolithic")
 
 
@@ -65,6 +74,7 @@ class Row:
     periods: int
     stations: int
     pairs: int
+    mechanisms: str = ""
     routes: int = 0
     best_found: float | None = None
     prices_tried: int = 0
@@ -78,6 +88,10 @@ class Row:
     monolithic_upper: float | None = None
     monolithic_gap: float | None = None
     monolithic_seconds: float | None = None
+    exact_status: str = ""
+    exact_best: float | None = None
+    exact_bound: float | None = None
+    exact_seconds: float | None = None
     answers: int = 0
     contained_checks: int = 0
     violations: list[str] = field(default_factory=list)
@@ -116,8 +130,10 @@ def _check(instance: Instance, row: Row, effort: Effort) -> None:
             continue
         setattr(row, f"{method}_seconds", round(time.perf_counter() - began, 2))
         _judged(results[method], method, row, effort)
+    row.mechanisms = " ".join(mechanisms(instance, results.values()))
     starts = [r.point.prices for r in results.values() if r.point is not None]
-    best = best_price(instance, follower, count=effort.prices, starts=starts, seed=row.seed)
+    starts += _against_exact(instance, routes, results, row, effort)
+    best = _best_found(instance, follower, starts, row.seed, effort)
     row.best_found, row.prices_tried = best.profit, best.tried
     for name, result in results.items():
         _against_truth(result, name, best, follower, routes, row)
@@ -128,9 +144,84 @@ def _check(instance: Instance, row: Row, effort: Effort) -> None:
         row.violations += [f"outside: {fault}" for fault in outcome.violations]
 
 
+def _best_found(
+    instance: Instance, follower: Follower, starts: Sequence[np.ndarray], seed: int, effort: Effort
+) -> Found:
+    """The best of many prices answered exactly; without ``effort.prices`` of the known good ones alone."""
+    if effort.prices:
+        return best_price(instance, follower, count=effort.prices, starts=starts, seed=seed)
+    if not starts:
+        return Found(None, None, 0)
+    prices = within_caps(instance, np.array(starts))
+    profit, excess = follower.evaluate(prices)
+    profit = np.where(excess <= 0.0, profit, -np.inf)
+    k = int(np.argmax(profit))
+    return (
+        Found(float(profit[k]), prices[k], len(prices))
+        if np.isfinite(profit[k])
+        else Found(None, None, len(prices))
+    )
+
+
+def mechanisms(instance: Instance, results: Iterable[Equilibrium]) -> list[str]:
+    """What is alive in a game: by its data, and at the points that were found."""
+    found = {
+        "congestion": any(r.bpr_alpha > 0 for r in instance.roads),
+        "residual": instance.users.xi > 0,
+        "outside": any(p.outside_cost is not None for p in instance.pairs),
+        "caps": any(s.price_mean_max is not None for s in instance.stations),
+        "scenarios": len(instance.scenarios) > 1,
+    }
+    capacity = np.array([s.capacity_kw for s in instance.stations])
+    for point in (r.point for r in results if r.point is not None):
+        figures = indicators(instance, point)
+        alive = {
+            "limit": bool((point.load_kw > (1 - 1e-6) * capacity[:, None]).any()),
+            "shedding": figures["shedding_kwh"] > 1e-6 or figures["emergency_kwh"] > 1e-6,
+            "curtailment": figures["curtailment_kwh"] > 1e-6,
+            "split": any(len(ways) > 1 for ways in _ways(point).values()),
+        }
+        found |= {name: found.get(name, False) or value for name, value in alive.items()}
+    return [name for name, value in found.items() if value]
+
+
+def _ways(point: Point) -> dict[tuple[str, str, int], list[float]]:
+    """Flows of the used routes by pair and period: more than one where drivers are indifferent."""
+    ways: dict[tuple[str, str, int], list[float]] = {}
+    for route in point.routes:
+        if route.veh_per_h > 1e-6:
+            ways.setdefault((route.origin, route.destination, route.period), []).append(route.veh_per_h)
+    return ways
+
+
+def _against_exact(
+    instance: Instance, routes: RouteSet, results: Mapping[str, Equilibrium], row: Row, effort: Effort
+) -> list[np.ndarray]:
+    """SCIP on the exact game: intervals must overlap; its prices are answered exactly with the others."""
+    if not effort.exact or find_spec("pyscipopt") is None:
+        return []
+    exact = exact_minlp(instance, effort.exact, routes=routes)
+    row.exact_status, row.exact_best, row.exact_bound = exact.status, exact.best, exact.bound
+    row.exact_seconds = round(exact.seconds, 2)
+    for name, result in results.items():
+        lower, upper = result.lower_bound, result.upper_bound
+        if exact.status == "infeasible":
+            if result.point is not None:
+                row.violations.append(f"exact: {name} has a point worth {lower!r}, SCIP says infeasible")
+            continue
+        if result.status == "infeasible" and exact.best is not None:
+            row.violations.append(f"exact: {name} says infeasible, SCIP has a point worth {exact.best!r}")
+        for below, above in ((lower, exact.bound), (exact.best, upper)):
+            if below is not None and above is not None and below > above + EXACT * max(1.0, abs(above)):
+                row.violations.append(
+                    f"exact: {name} [{lower!r}, {upper!r}], SCIP [{exact.best!r}, {exact.bound!r}]"
+                )
+    return [] if exact.prices is None else [exact.prices]
+
+
 def _judged(result: Equilibrium, method: str, row: Row, effort: Effort) -> None:
     """The judge's verdict, and whether it follows from what is claimed."""
-    certificate = judge(result, gap=effort.gap, recheck=True)
+    certificate = judge(result, gap=effort.gap, recheck=True, pessimistic_seconds=0)
     for name, value in (
         ("verdict", certificate.verdict), ("lower", certificate.lower_bound),
         ("upper", result.upper_bound), ("gap", certificate.gap),
@@ -189,91 +280,49 @@ def _above(value: float, bound: float) -> bool:
 
 # ---- many games --------------------------------------------------------------------------------
 def run(games: int, first: int, out: Path, size: Size, effort: Effort) -> int:
-    """Run what rows.csv does not hold yet; the number of games with violations in the whole file."""
+    """Run what games.csv does not hold yet; the number of games with violations in the whole file."""
     out.mkdir(parents=True, exist_ok=True)
-    path = out / "rows.csv"
-    names = [f.name for f in fields(Row)]
+    path, names = out / "games.csv", [f.name for f in fields(Row)]
     label = f"{size.stations}-{size.periods}-{size.pairs}"
-    done = {(r["size"], int(r["seed"])) for r in _rows(path)}
-    for seed in range(first, first + games):
-        if (label, seed) in done:
-            continue
-        row = check_game(seed, size, effort)
-        fresh = not path.exists()
-        with path.open("a", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, names)
-            if fresh:
-                writer.writeheader()
-            writer.writerow({**asdict(row), "violations": " | ".join(row.violations)})
-        gap = "" if row.decomposed_gap is None else f"gap {100 * row.decomposed_gap:.3f} %"
-        print(
-            f"game {seed}: {row.decomposed_verdict} {gap} {' | '.join(row.violations)}",
-            file=sys.stderr,
-            flush=True,
-        )
-    rows = _rows(path)
+    rows = read_rows(path)
+    done = {(r["size"], int(r["seed"])) for r in rows}
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, names, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        for seed in range(first, first + games):
+            if (label, seed) in done:
+                continue
+            row = check_game(seed, size, effort)
+            found = " | ".join(row.violations)
+            writer.writerow({**asdict(row), "violations": found})
+            file.flush()
+            gap = "" if row.decomposed_gap is None else f"gap {100 * row.decomposed_gap:.3f} %"
+            print(f"game {seed}: {row.decomposed_verdict} {gap} {found}", file=sys.stderr, flush=True)
+            (out / "README.md").write_text(summary(read_rows(path)), encoding="utf-8")
+    rows = read_rows(path)
     (out / "README.md").write_text(summary(rows), encoding="utf-8")
     return sum(bool(r["violations"]) for r in rows)
-
-
-def _rows(path: Path) -> list[dict[str, str]]:
-    if not path.exists():
-        return []
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-
-
-def summary(rows: Sequence[dict[str, str]]) -> str:
-    """README.md of the results: what was run, counts, every violation."""
-    verdicts = Counter(r["decomposed_verdict"] or "none" for r in rows)
-    whole = Counter(r["monolithic_verdict"] or "none" for r in rows)
-    gaps = np.array([float(r["decomposed_gap"]) for r in rows if r["decomposed_gap"]])
-    bad = [r for r in rows if r["violations"]]
-    kinds = Counter(text.split(":")[0] for r in bad for text in r["violations"].split(" | "))
-    lines = [
-        "# Truth tests on random games",
-        "",
-        "Made by `python -m mpec.soundness` (what is tested: the module's own text). One row a game in `rows.csv`.",
-        "",
-        "| | |",
-        "|---|---|",
-        f"| games | {len(rows)} |",
-        f"| prices answered exactly | {sum(int(r['prices_tried'] or 0) for r in rows)} |",
-        f"| equilibria looked for in the relaxations | {sum(int(r['answers'] or 0) for r in rows)} |",
-        f"| relaxations solved for that | {sum(int(r['contained_checks'] or 0) for r in rows)} |",
-        f"| games with a violation | {len(bad)} |",
-        f"| verdicts, by hours | {_counts(verdicts)} |",
-        f"| verdicts, one MILP | {_counts(whole)} |",
-        f"| gap at most 0.1 %, by hours | {int((gaps <= 1e-3).sum())} of {len(gaps)} |",
-        f"| violations by kind | {_counts(kinds) or 'none'} |",
-        "",
-    ]
-    if bad:
-        lines += ["## Violations", ""]
-        lines += [f"* game {r['seed']} ({r['size']}): {r['violations']}" for r in bad]
-        lines.append("")
-    return "\n".join(lines)
-
-
-def _counts(counter: Counter[str]) -> str:
-    return ", ".join(f"{name} {count}" for name, count in sorted(counter.items()))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; exit code 1 when any game in the file has a violation."""
     parser = argparse.ArgumentParser(prog="python -m mpec.soundness", description=__doc__.split("\n")[0])
-    parser.add_argument("--games", type=int, default=200, help="how many seeds")
+    parser.add_argument("--games", type=int, default=1000, help="how many seeds")
     parser.add_argument("--first", type=int, default=0, help="the first seed")
-    parser.add_argument("--stations", type=int, default=2, help="most stations of a game")
-    parser.add_argument("--periods", type=int, default=2, help="most periods")
-    parser.add_argument("--pairs", type=int, default=2, help="most O-D pairs")
+    parser.add_argument("--stations", type=int, default=3, help="most stations of a game")
+    parser.add_argument("--periods", type=int, default=3, help="most periods")
+    parser.add_argument("--pairs", type=int, default=3, help="most O-D pairs")
     parser.add_argument("--seconds", type=float, default=20.0, help="time limit of each solve")
+    parser.add_argument("--prices", type=int, default=600, help="prices answered on the grid")
+    parser.add_argument("--contained", type=int, default=3, help="prices whose answers are looked for")
     parser.add_argument(
-        "--out", type=Path, default=Path("results/soundness"), help="folder of rows.csv and README.md"
+        "--out", type=Path, default=Path("results/soundness"), help="folder of games.csv and README.md"
     )
     given = parser.parse_args(arguments)
     size = Size(given.stations, given.periods, given.pairs)
-    return 1 if run(given.games, given.first, given.out, size, Effort(seconds=given.seconds)) else 0
+    effort = Effort(seconds=given.seconds, prices=given.prices, contained=given.contained)
+    return 1 if run(given.games, given.first, given.out, size, effort) else 0
 
 
 if __name__ == "__main__":

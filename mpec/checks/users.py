@@ -20,6 +20,9 @@ Array = np.ndarray
 
 STATED_COST = 1e-7
 
+LIMITS, PRICES = 1e-7, 1e-9
+"""The judge's tolerances on capacities and on price boxes and caps (mpec.checks.equations)."""
+
 
 @dataclass(frozen=True)
 class Wardrop:
@@ -92,6 +95,22 @@ def _cheapest(
             bill += kwh * float(prices[m, t])
         best = min(best, instance.users.kappa_per_h * hours + bill)
     return best
+
+
+def tolerance_allowance(instance: Instance, point: Point, answer: Answer, cheapest: Array) -> float:
+    """What the tolerances of the game and of the judge could move the profit by, to first order, money.
+
+    Used routes may cost cmin (1 + eps), a share delta of a pair may drive anywhere; loads may exceed limits by 1e-7,
+    prices their box and cap by 1e-9. Only a part of it can be there at any one point.
+    """
+    traffic, dt = answer.traffic, instance.period_h
+    prices = np.asarray(point.prices, float)
+    most = np.array([p.max_kwh for p in instance.pairs]) * float(prices.max(initial=0.0))
+    revenue = float(np.abs(prices * traffic.load_kw).sum())
+    routes = traffic.vehicles * (
+        tolerances.EPSILON * np.nan_to_num(cheapest) + tolerances.DELTA * most[:, None]
+    )
+    return dt * (float(routes.sum()) + (LIMITS + PRICES) * revenue)
 
 
 def check_membership(instance: Instance, answer: Answer, routes: RouteSet) -> Check:

@@ -23,7 +23,8 @@ class Certificate:
     lower_bound; None when there is none or it was found void. gap: (upper - lower) / max(|upper|, 1).
     electricity_low, _high: (M, T), on the optimal dual face. profit_on_tolerance: the part of the profit
     earned on routes dearer than the cheapest by more than the aim (1e-9), money; 0 means that the point is
-    an equilibrium of the exact game up to rounding.
+    an equilibrium of the exact game up to rounding. tolerance_allowance: what all tolerances together could move
+    the profit by, to first order, money.
     """
 
     verdict: Verdict
@@ -41,6 +42,7 @@ class Certificate:
     route_set: Literal["complete", "declared"]
     notes: tuple[str, ...]
     profit_on_tolerance: float | None
+    tolerance_allowance: float | None
     ac_voltage_error: float | None
     bpr_gap: float | None
     electricity_low: np.ndarray | None
@@ -76,6 +78,7 @@ class Certificate:
                 "route_set": self.route_set,
                 "notes": list(self.notes),
                 "profit_on_tolerance": self.profit_on_tolerance,
+                "tolerance_allowance": self.tolerance_allowance,
                 "ac_voltage_error_pu": self.ac_voltage_error,
                 "bpr_gap_h": self.bpr_gap,
                 "electricity_price_interval": None

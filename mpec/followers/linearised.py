@@ -23,7 +23,7 @@ from mpec.followers.users_model import UsersModel
 
 Array = np.ndarray[Any, Any]
 
-PROXIMAL = 1e-5
+PROXIMAL = 1e-6
 """Extra curvature, relative: makes the equations regular where used routes are linearly dependent. It
 vanishes with the step, so it does not move the answer. With 1e-11 rounding moved flows along ties by up to
 a thousandth, and then the answers of a batch and of its rows alone differed."""

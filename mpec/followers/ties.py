@@ -11,22 +11,19 @@ these routes tied form a curved set, whose tangent space is
 
     kappa on_road diag(t') on_road' dw = du,    d( sum_{k in rs} w_k (1 + q T_k) ) = 0.
 
-A `TieSet` holds a basis of these moves; `extreme_split` solves the linear program over them, by enumeration
-of vertices where it is small (it has one to three dimensions nearly always), else with the LP solver.
+A `TieSet` holds a basis of these moves; `extreme_split` solves the linear program over them (it has one to three
+dimensions nearly always).
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from itertools import combinations
 from typing import Any
 
 import numpy as np
 
 from mpec.followers.users_model import UsersModel
-from mpec.linear_model import LinearModel
-from mpec.solvers import open_session
+from mpec.followers.vertex_walk import best_step
 
 Array = np.ndarray[Any, Any]
 
@@ -39,8 +36,8 @@ RANK = 1e-9
 LIKE = 1e-8
 """Unavoidable excesses within this share count as equal."""
 
-MOST_VERTICES = 5000
-"""Up to so many candidate vertices are enumerated; beyond, the LP solver is asked."""
+ORDER = np.random.default_rng(0).random(997)
+"""Generic weights of the routes: of equally favoured splits the one with the most of them is taken."""
 
 
 @dataclass(frozen=True)
@@ -171,12 +168,10 @@ def extreme_split(model: UsersModel, ties: TieSet, flows: Array, rule: TieRule) 
     limited = np.zeros(len(load), bool) if rule.capacity_kw is None else np.abs(effect).max(axis=1) > 1e-12
     room = np.zeros(0) if rule.capacity_kw is None else (rule.capacity_kw - load)[limited]
     effect = effect[limited]
-    steps = _vertex_steps(ties.moves, now, effect, room)
-    step = (
-        _by_solver(ties.moves, now, favour, effect, room)
-        if steps is None
-        else steps[_best(steps @ favour, steps @ effect.T - room)]
-    )
+    order = ORDER[ties.routes % len(ORDER)] @ ties.moves
+    step = best_step(ties.moves, now, effect, room, favour, order, curved=ties.curved)
+    if step is None:
+        return flows.copy()
     split = flows.copy()
     split[ties.routes] = np.maximum(now + ties.moves @ step, 0.0)
     return split
@@ -189,64 +184,6 @@ def like_excess(least: Any) -> Any:
     any way: which share is favoured must not rest on rounding.
     """
     return 1e-9 + LIKE * least
-
-
-def _best(worth: Array, over: Array) -> int:
-    """Index of the vertex with the least total excess, and of those the largest worth; the first of equals.
-
-    Equal means within rounding, so that the choice does not depend on it.
-    """
-    excess = np.maximum(over, 0.0).sum(axis=1)
-    least = float(excess.min())
-    allowed = excess <= least + like_excess(least)
-    most = float(worth[allowed].max())
-    return int(np.argmax(allowed & (worth >= most - 1e-9 * (1e-300 + np.abs(worth[allowed]).max()))))
-
-
-def _vertex_steps(moves: Array, now: Array, effect: Array, room: Array) -> Array | None:
-    """All vertices (n, dimension) cut out by w >= 0 and the stations' limits; None if too many.
-
-    Least excess and then largest worth are found at one of them, both being piecewise linear. The flows
-    themselves are none of them unless they are a vertex: where they stand on an edge rests on rounding.
-    """
-    planes, size = np.vstack([-moves, effect]), moves.shape[1]
-    values = np.concatenate([now, room])
-    keep = np.abs(planes).max(axis=1) > 1e-12
-    planes, values = planes[keep], values[keep]
-    if math.comb(len(planes), size) > MOST_VERTICES:
-        return None
-    chosen = np.array(list(combinations(range(len(planes)), size)), int).reshape(-1, size)
-    matrix = planes[chosen]
-    regular = np.abs(np.linalg.det(matrix)) > 1e-10
-    steps = np.linalg.solve(matrix[regular], values[chosen[regular]][:, :, None])[:, :, 0]
-    feasible = (now + steps @ moves.T >= -1e-10 * (1.0 + now.max())).all(axis=1)
-    return np.asarray(steps[feasible]) if feasible.any() else np.zeros((1, size))
-
-
-def _by_solver(moves: Array, now: Array, favour: Array, effect: Array, room: Array) -> Array:
-    """The same program by the LP solver: limits elastic, their total excess minimised first."""
-    model = LinearModel(name="ties", maximise=True)
-    step = model.add_variables([f"move[{i}]" for i in range(moves.shape[1])], -math.inf, math.inf)
-    for k, (row, w) in enumerate(zip(moves, now, strict=True)):
-        model.add_row(f"flow[{k}]", step, row, -w, math.inf)
-    over = model.add_variables([f"over[{m}]" for m in range(len(room))])
-    for m, (row, limit) in enumerate(zip(effect, room, strict=True)):
-        model.add_row(f"capacity[{m}]", [*step, over[m]], [*row, -1.0], -math.inf, limit)
-    session = open_session(model)
-    cost = np.zeros(model.columns)
-    if len(over):
-        cost[over] = -1.0
-        session.set_objective(cost, maximise=True)
-        least = session.solve()
-        if least.x is None:
-            return np.zeros(len(step))
-        session.add_row("excess", over, np.ones(len(over)), -math.inf, max(float(least.x[over].sum()), 0.0))
-    cost[:] = 0.0
-    cost[step] = favour
-    session.set_objective(cost, maximise=True)
-    best = session.solve()
-    session.close()
-    return np.zeros(len(step)) if best.x is None else np.asarray(best.x[step])
 
 
 def load_extremes(model: UsersModel, flows: Array, fixed: Array) -> tuple[Array, Array]:

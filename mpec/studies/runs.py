@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import fields, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -60,14 +60,13 @@ def _exact(run: RunSpec) -> Equilibrium:
     settings = run.settings
     options = SolveOptions(
         gap=settings["gap"],
+        sweeps=settings["sweeps"],
         time_limit=None,
         solver=settings["solver"],
         workers=1,
         recheck=settings["recheck"],
         seed=run.seed,
     )
-    if "sweeps" in {field.name for field in fields(SolveOptions)}:
-        options = replace(options, sweeps=settings["sweeps"])
     return solve_game(run.game, options)
 
 

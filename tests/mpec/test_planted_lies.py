@@ -454,7 +454,7 @@ def test_an_upper_bound_below_the_judged_profit_is_void(below: float):
     outcome = RecheckOutcome("confirmed", eq.upper_bound)
     certificate = certify(eq.instance, eq, recheck=outcome, pessimistic_seconds=0)
     assert certificate.verdict == "REJECTED"
-    assert [c.name for c in certificate.failures] == ["upper_bound_holds"]
+    assert [c.name for c in certificate.failures] == ["upper_bound_holds", "upper_bound_rechecked"]
     assert "VOID" in certificate.failures[0].where
     assert certificate.upper_bound is None
     assert certificate.lower_bound == pytest.approx(point_of(eq).profit, rel=1e-9)

@@ -1,0 +1,80 @@
+"""games.csv of the truth tests, read back, and its counts as a page."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """The whole rows of games.csv; one that a kill cut off is left out."""
+    if not path.exists():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    return [r for r in rows if None not in r.values() and None not in r]
+
+
+def summary(rows: Sequence[dict[str, str]]) -> str:
+    """README.md of the results: what was run, counts, every violation."""
+    bad = [r for r in rows if r["violations"]]
+    kinds = Counter(text.split(":")[0] for r in bad for text in r["violations"].split(" | "))
+    closed = [r for r in rows if r["exact_status"] in ("optimal", "infeasible")]
+    lines = [
+        "# Truth tests on random games",
+        "",
+        "Made by `python -m mpec.soundness` (what is tested: the module's own text). One row a game in `games.csv`.",
+        "",
+        "| | |",
+        "|---|---|",
+        f"| games | {len(rows)} |",
+        f"| prices answered exactly | {sum(int(r['prices_tried'] or 0) for r in rows)} |",
+        f"| games closed by SCIP as exact MINLP | {len(closed)} |",
+        f"| equilibria looked for in the relaxations | {sum(int(r['answers'] or 0) for r in rows)} |",
+        f"| relaxations solved for that | {sum(int(r['contained_checks'] or 0) for r in rows)} |",
+        f"| **games with a violation** | **{len(bad)}** |",
+        f"| violations by kind | {_counts(kinds) or 'none'} |",
+        "",
+        "| | by hours | one MILP |",
+        "|---|---|---|",
+    ]
+    methods = ("decomposed", "monolithic")
+    cells = [_verdicts(rows, method) for method in methods]
+    for name in cells[0]:
+        lines.append(f"| {name} | " + " | ".join(c[name] for c in cells) + " |")
+    parts = Counter(name for r in rows for name in r["mechanisms"].split())
+    tariffs = Counter(r["tariff"] for r in rows)
+    sizes = Counter(f"{r['pairs']}/{r['stations']}/{r['periods']}" for r in rows)
+    lines += [
+        "",
+        f"Tariffs: {_counts(tariffs)}. Alive in so many games: {_counts(parts)}.",
+        f"O-D pairs/stations/periods: {_counts(sizes)}.",
+        "",
+    ]
+    if bad:
+        lines += ["## Violations", ""]
+        lines += [f"* game {r['seed']} ({r['size']}): {r['violations']}" for r in bad]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _verdicts(rows: Sequence[dict[str, str]], method: str) -> dict[str, str]:
+    """Counts of one method's verdicts and gaps."""
+    verdicts = Counter(r[f"{method}_verdict"] or "none" for r in rows)
+    gaps = np.array([float(r[f"{method}_gap"]) for r in rows if r[f"{method}_gap"]])
+    seconds = np.array([float(r[f"{method}_seconds"]) for r in rows if r[f"{method}_seconds"]])
+    certified = verdicts["CERTIFIED"] + verdicts["INFEASIBLE"]
+    return {
+        "verdicts": _counts(verdicts),
+        "CERTIFIED or INFEASIBLE": f"{100.0 * certified / max(len(rows), 1):.1f} %",
+        "gap at most 0.1 %": f"{int((gaps <= 1e-3).sum())} of {len(gaps)} with a gap",
+        "median seconds": f"{float(np.median(seconds)):.1f}" if len(seconds) else "none",
+    }
+
+
+def _counts(counter: Counter[str]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in sorted(counter.items()))

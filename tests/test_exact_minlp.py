@@ -1,0 +1,92 @@
+"""The exact nonconvex game by SCIP as a second truth: derived answers, and random games against the exact way."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import instances
+from formulations.residuals import evaluate
+from instances.model import Instance
+from mpec.exact_minlp import exact_minlp, operator_program
+from mpec.followers.answer import follow
+from mpec.followers.dispatch import DispatchSolver
+from mpec.linear_model import LinearModel
+from mpec.random_games import Size, random_game
+from mpec.solvers import open_session
+from mpec.soundness import Effort, check_game
+
+pytest.importorskip("pyscipopt", reason="SCIP is in the extra [scip]")
+
+
+@pytest.mark.parametrize(
+    ("name", "tariff", "xi", "profit"),
+    [
+        ("tie", "fixed", None, 600.0),
+        ("tie", "dlmp", None, 600.0),
+        ("tie", "regulated", None, 600.0),
+        ("two-period-residual", "dlmp", None, 1240.0),
+        ("two-period-residual", "dlmp", 0.0, 1440.0),
+        ("two-period-residual", "regulated", None, 1200.0),
+        ("two-period-residual", "regulated", 0.0, 1440.0),
+    ],
+)
+def test_derived_answers(name: str, tariff: str, xi: float | None, profit: float) -> None:
+    game = instances.load(name).select(tariff=tariff, xi=xi)  # type: ignore[arg-type]
+    exact = exact_minlp(game, 30.0)
+    assert exact.best == pytest.approx(profit, rel=1e-6)
+    assert exact.bound == pytest.approx(profit, rel=1e-6)
+
+
+def solved_operator(game: Instance, t: int, s: int, load: np.ndarray) -> float:
+    """The optimal value of the operator's program as this module writes it, money/h."""
+    lp = operator_program(game, game.periods[t], game.scenarios[s])
+    model = LinearModel("operator")
+    column = {
+        name: model.add_variable(name, -np.inf if name in lp.free else 0.0, cost=cost)
+        for name, cost in lp.cost.items()
+    }
+    for name, terms, on_load, lower, upper in lp.rows:
+        shift = sum(v * float(load[m]) for m, v in on_load.items())
+        model.add_row(name, [column[c] for c in terms], list(terms.values()), lower - shift, upper - shift)
+    solved = open_session(model).solve()
+    assert solved.objective is not None
+    available = sum(game.wind[game.scenarios[s].id, game.periods[t].id, f.id] for f in game.wind_farms)
+    return solved.objective + game.feeder.curtailment_per_kwh * available
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_the_operator_written_twice_costs_the_same(seed: int) -> None:
+    """Against the followers' own dispatch, at random loads (the cost is the mean over the scenarios)."""
+    game = random_game(seed, Size(3, 2, 3))
+    rng = np.random.default_rng(seed)
+    for t in range(len(game.periods)):
+        load = rng.uniform(0.0, 900.0, len(game.stations))
+        mine = sum(s.probability * solved_operator(game, t, i, load) for i, s in enumerate(game.scenarios))
+        _, cost = DispatchSolver(game).prices(t, load[None])
+        assert mine == pytest.approx(float(cost[0]), rel=1e-7, abs=1e-6)
+
+
+def test_the_best_prices_answered_exactly_earn_the_best_value() -> None:
+    game = random_game(2, Size())
+    exact = exact_minlp(game, 30.0)
+    assert exact.prices is not None
+    answer = follow(game, exact.prices)
+    assert answer.point is not None
+    assert all(r.value <= 1e-6 for r in evaluate(game, answer.point).values())
+    assert answer.profit == pytest.approx(exact.best, rel=1e-5)
+
+
+def test_a_game_without_allowed_prices_is_infeasible_for_scip_too() -> None:
+    assert exact_minlp(random_game(16, Size()), 20.0).status == "infeasible"
+
+
+QUICK = Effort(gap=1e-3, seconds=1.5, prices=0, contained=0, methods=("decomposed",), exact=1.5)
+
+
+@pytest.mark.parametrize("seed", range(100, 117))
+def test_intervals_and_scip_never_exclude_each_other(seed: int) -> None:
+    """Up to three stations, periods and O-D pairs; with tests/test_agreement.py 30 games in all."""
+    row = check_game(seed, Size(3, 3, 3), QUICK)
+    assert row.violations == []
+    assert row.exact_status
