@@ -1,10 +1,11 @@
 """Kill -9 at random instants, look at what is left, go on, and compare with a run that nobody killed.
 
-    python -m mpec.kill_drill [--kills 50] [--out results/soundness] [-- solve GAME ...]
+    python -m mpec.kill_drill [--kills 50] [--study] [--out results/soundness] [-- solve GAME ...]
 
 After every kill each result folder below the run's folder must be readable, hold every iteration that it held before,
 and be judged without REJECTED; the run is then resumed. At the end of each run its interval must overlap that of the
-undisturbed run. A line per kill goes to kills.csv, the counts to kills.md.
+undisturbed run. A line per kill goes to kills.csv, the counts to kills.md (with --study, four small games, to
+study-kills.csv and .md).
 """
 
 from __future__ import annotations
@@ -26,6 +27,18 @@ from mpec.certificate import certify_folder
 from mpec.storage import ResultError, current
 
 DEFAULT = ("solve", "line-limit", "--tariff", "dlmp", "--gap", "1e-3", "--workers", "1")
+STUDY = """
+question = "What is left of a study that is killed?"
+
+[[runs]]
+name = "exact"
+method = "exact"
+instance = "two-period-residual"
+tariff = ["fixed", "dlmp"]
+xi = [0.0, 0.5]
+gap = 0.001
+"""
+
 EARLIEST = 0.25
 """Kills come after this share of the undisturbed run's time at the earliest: before, Python is still starting."""
 
@@ -90,7 +103,7 @@ def _start(arguments: Sequence[str], out: Path) -> subprocess.Popen[bytes]:
 
 def _results(out: Path) -> list[Path]:
     """Result folders below ``out``, relative to it."""
-    places = {p.parent for name in ("equilibrium.json", "bounds.csv") for p in out.rglob(name)}
+    places = {p.parent for name in ("equilibrium.json", "checkpoint.npz") for p in out.rglob(name)}
     return sorted(p.relative_to(out) for p in places if ".new" not in p.parts)
 
 
@@ -162,7 +175,7 @@ def summary(arguments: Sequence[str], kills: Sequence[Kill]) -> str:
         "# Killed runs",
         "",
         f"`mpec {' '.join(arguments)}`, killed (SIGKILL) at random instants and resumed; made by "
-        "`python -m mpec.kill_drill`, one line per kill in kills.csv.",
+        "`python -m mpec.kill_drill`, one line per kill in the .csv file beside this one.",
         "",
         "| | |",
         "|---|---|",
@@ -182,17 +195,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("results/soundness"))
+    parser.add_argument("--study", action="store_true", help="kill a study of four small games")
     parser.add_argument("command", nargs="*", default=list(DEFAULT), help="of mpec, after --")
     given = parser.parse_args(arguments)
+    name = "study-kills" if given.study else "kills"
     with tempfile.TemporaryDirectory() as work:
-        kills = drill(given.command, given.kills, Path(work), given.seed)
+        command = list(given.command)
+        if given.study:
+            (Path(work) / "study.toml").write_text(STUDY, encoding="utf-8")
+            command = ["study", str(Path(work) / "study.toml")]
+        kills = drill(command, given.kills, Path(work), given.seed)
+    told = ["study", "study.toml"] if given.study else command
     given.out.mkdir(parents=True, exist_ok=True)
-    with (given.out / "kills.csv").open("w", newline="", encoding="utf-8") as file:
+    with (given.out / f"{name}.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, [f.name for f in fields(Kill)], lineterminator="\n")
         writer.writeheader()
         writer.writerows({**asdict(k), "faults": " | ".join(k.faults)} for k in kills)
-    (given.out / "kills.md").write_text(summary(given.command, kills), encoding="utf-8")
-    print(summary(given.command, kills))
+    (given.out / f"{name}.md").write_text(summary(told, kills), encoding="utf-8")
+    print(summary(told, kills))
     return 1 if any(k.faults for k in kills) else 0
 
 

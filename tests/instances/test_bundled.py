@@ -111,7 +111,8 @@ def test_allowed_prices_exist_in_every_hour_of_the_city(xi: float, kappa: float)
     assert point is not None
     capacity = np.array([station.capacity_kw for station in city.stations])
     assert (point.load_kw <= capacity[:, None] * (1 + 1e-6)).all()
-    assert (point.load_kw.max(axis=1) > 0.99 * capacity).any(), "and some capacity is reached"
+    # How a tie that earns the leader the same is split decides whether the last 5 % are filled here or next door.
+    assert (point.load_kw.max(axis=1) > 0.95 * capacity).any(), "and some capacity is all but reached"
 
 
 # ---- closed-form-price -----------------------------------------------------------------------------

@@ -105,8 +105,12 @@ def plug(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[int]]:
     return put
 
 
-@pytest.mark.parametrize("method", ["decomposed", "monolithic"])
-@pytest.mark.parametrize("fake", FAKES, ids=lambda f: f.__name__)
+@pytest.mark.parametrize(
+    ("fake", "method"),
+    [(f, "decomposed") for f in FAKES]
+    + [(f, "monolithic") for f in (crashed, infeasible, shaved_without_point)],
+    ids=lambda v: v if isinstance(v, str) else v.__name__,
+)
 def test_no_fake_solver_makes_a_wrong_verdict(
     plug: Callable[..., list[int]], fake: Fake, method: Method
 ) -> None:
