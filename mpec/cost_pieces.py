@@ -16,7 +16,7 @@ from mpec.followers.dispatch import DispatchSolver
 
 Array = np.ndarray
 
-KINK_MARGIN = 4e-7
+KINK_MARGIN = 5e-6
 """Relative distance kept from where the operator's price jumps: the judge takes loads within 2e-7 of a
 kink for being on it, and then every price of the jump is the operator's."""
 

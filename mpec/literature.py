@@ -181,7 +181,7 @@ def run_case(case: Mapping[str, Any], mode: str, solver: str) -> Outcome:
 
 
 def member_of(case: Mapping[str, Any], variables: Mapping[str, float]) -> str:
-    """Whether x and y lie in the published optimal set (its coordinates' ranges): yes, no, or "" where there is none."""
+    """Whether x and y lie in the published optimal set (its coordinates' ranges): yes, no, or "" without one."""
     optimum = case["optimum"]
     if optimum.get("unique_xy"):
         ranges = [[v, v] for v in [*optimum["x"], *optimum["y"]]]
