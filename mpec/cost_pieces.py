@@ -16,9 +16,12 @@ from mpec.followers.dispatch import DispatchSolver
 
 Array = np.ndarray
 
-KINK_MARGIN = 5e-6
+KINK_MARGIN = 4e-7
 """Relative distance kept from where the operator's price jumps: the judge takes loads within 2e-7 of a
 kink for being on it, and then every price of the jump is the operator's."""
+
+CAREFUL_MARGIN = 2e-6
+"""The distance kept once the judge has refused a point: where several stations share a limit, more is needed."""
 
 NEARBY = (0.9, 0.97, 1.03, 1.1)
 """Shares of the loads at which neighbouring pieces are looked for."""
@@ -30,6 +33,7 @@ class CostPieces:
 
     solver: DispatchSolver
     known: dict[int, list[tuple[Array, float]]] = field(default_factory=dict)
+    margin: float = KINK_MARGIN
 
     def at(self, t: int, load: Array, *, explore: bool) -> tuple[Array, list[tuple[Array, float]]]:
         """The price (M,) to reckon with near ``load`` (M,), and the rows normal.P <= limit where it holds.
@@ -51,7 +55,7 @@ class CostPieces:
                 continue
             # other.P + base <= slope.P + level, a hair inside so that rounding can't cross the kink.
             size = float(np.abs(other - slope).max())
-            limit = (level - base) / size - KINK_MARGIN * (1.0 + abs(level - base) / size)
+            limit = (level - base) / size - self.margin * (1.0 + abs(level - base) / size)
             rows.append(((other - slope) / size, limit))
         return slope / dt, rows
 

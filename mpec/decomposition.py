@@ -17,6 +17,7 @@ import numpy as np
 from formulations.routes import RouteSet, route_set
 from instances.model import Instance
 from mpec.bound_record import BoundLog
+from mpec.cost_pieces import CAREFUL_MARGIN
 from mpec.coupling import Multipliers, no_multipliers
 from mpec.day_relaxation import DayAnswer, relaxed_day
 from mpec.electricity_cuts import bill_cut, idle_cost
@@ -215,6 +216,7 @@ class Decomposition:
         if not sound or (self.best is not None and candidate.profit <= self.best.profit):
             return False
         if self.accept is not None and not self.accept(self.primal, candidate):
+            self.primal.pieces.margin = CAREFUL_MARGIN
             return False
         self.best = candidate
         return True
