@@ -101,7 +101,7 @@ def _watch_gaps(follower: Follower) -> list[float]:
         worst[0] = max(worst[0], float(gap.max(initial=0.0)))
         return flows, gap
 
-    follower.users.solve = watched  # type: ignore[method-assign]
+    follower.users.solve = watched  # type: ignore[method-assign]  # this object only, to look on
     return worst
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from formulations.routes import RouteSet
 from mpec.coupling import Multipliers
-from mpec.hour_model import HourState
+from mpec.hour_state import HourState
 from mpec.intervals import QUANTITIES
 from mpec.value_cuts import Reference
 

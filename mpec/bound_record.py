@@ -16,8 +16,8 @@ from formulations.routes import RouteSet
 from mpec.coupling import Multipliers
 from mpec.electricity_cuts import BillCut
 from mpec.hour_dispatch import HourDispatch
-from mpec.hour_model import HourState
 from mpec.hour_solve import Cutoff
+from mpec.hour_state import HourState
 from mpec.intervals import QUANTITIES, Intervals
 from mpec.value_cuts import Reference
 

@@ -18,9 +18,9 @@ from formulations.routes import RouteSet
 from mpec.electricity_cuts import bill_cut, idle_cost
 from mpec.followers.answer import Follower
 from mpec.hour_dispatch import HourDispatch, hour_dispatch
-from mpec.hour_model import HourState
 from mpec.hour_solve import build_hour, set_objective, tighten_hour
-from mpec.intervals import first_intervals, incoming_at_start
+from mpec.hour_state import HourState, first_states
+from mpec.intervals import incoming_at_start
 from mpec.solvers import SolverMissing, open_session
 from mpec.tolerances import EPSILON
 from mpec.value_cuts import Reference, complete_shares, shares_of
@@ -211,15 +211,10 @@ def _solved(
     return None
 
 
-def first_states(routes: RouteSet) -> list[HourState]:
-    """The hours' intervals by propagation alone."""
-    low = high = incoming_at_start(routes.instance)
-    states = []
-    for t in range(len(routes.instance.periods)):
-        box = first_intervals(routes, t, low, high)
-        low, high = box.low["residual"], box.high["residual"]
-        states.append(HourState(t, box, exact_dispatch=routes.instance.tariff_mode == "dlmp"))
-    return states
+def whole_states(routes: RouteSet) -> list[HourState]:
+    """The hours' intervals by propagation alone, with the operator's own conditions where it sets the price."""
+    exact = routes.instance.tariff_mode == "dlmp"
+    return [replace(state, exact_dispatch=exact) for state in first_states(routes)]
 
 
 def all_pairs(routes: RouteSet, t: int, dispatch: HourDispatch) -> frozenset[str]:
@@ -296,7 +291,7 @@ def check_containment(routes: RouteSet, *, prices: int = 4, seed: int = 0, start
     instance, outcome = routes.instance, Outcome()
     rng = np.random.default_rng([7, seed])
     follower = Follower(instance, routes)
-    states = first_states(routes)
+    states = whole_states(routes)
     dispatches = [hour_dispatch(instance, s.t, s.box.high["load"]) for s in states]
     low = np.array([[s.price_min] * len(states) for s in instance.stations])
     high = np.array([[s.price_max] * len(states) for s in instance.stations])

@@ -18,7 +18,7 @@ import numpy as np
 
 from instances.model import Instance
 from mpec.expression import Expression, add_row
-from mpec.hour_model import HourBlock
+from mpec.hour_state import HourBlock
 from mpec.linear_model import LinearModel
 
 Array = np.ndarray

@@ -17,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import instances
-from instances.model import Instance, Scenario
+from instances.model import Instance, Scenario, TariffMode
 from mpec.equilibrium import Equilibrium
 from mpec.gravitational_search import best_response
 from mpec.options import SolveOptions
@@ -25,6 +25,12 @@ from mpec.orchestrator import solve_game
 
 FIELDS = ("case", "tariff", "xi", "hours", "scenarios", "seconds", "lower", "upper", "gap", "first_interval_s",
           "to_5_percent_s", "to_1_percent_s", "phases")  # fmt: skip
+DAYS: dict[str, tuple[TariffMode, float]] = {
+    "fixed-0": ("fixed", 0.0),
+    "dlmp-0": ("dlmp", 0.0),
+    "dlmp-0.5": ("dlmp", 0.5),
+    "regulated-0.5": ("regulated", 0.5),
+}
 GAPS = {"fixed-0": 1e-3, "dlmp-0": 3e-3, "dlmp-0.5": 1e-2, "regulated-0.5": 1e-2}
 GROWTH = ("hours-6", "hours-12", "hours-48", "scenarios-1", "scenarios-9")
 SIDE_BY_SIDE = ("monolithic", "heuristic")
@@ -34,8 +40,9 @@ def game_of(case: str) -> Instance:
     """The bundled day as the case wants it."""
     day = instances.load("ieee33-road16")
     kind, _, what = case.partition("-")
-    if case in GAPS:
-        return day.select(tariff=kind, xi=float(what))  # type: ignore[arg-type]
+    if case in DAYS:
+        tariff, xi = DAYS[case]
+        return day.select(tariff=tariff, xi=xi)
     if kind == "hours":
         return _hours(day, int(what))
     if kind == "scenarios":
@@ -44,7 +51,7 @@ def game_of(case: str) -> Instance:
 
 
 def _hours(day: Instance, count: int) -> Instance:
-    """The first ``count`` hours, or the day one and a half times and more over, one after the other."""
+    """The first ``count`` hours of the day repeated as often as needed."""
     if count <= len(day.periods):
         return day.select(periods=(day.periods[0].id, day.periods[count - 1].id))
     copies = -(-count // len(day.periods))

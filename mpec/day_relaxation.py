@@ -10,8 +10,9 @@ from formulations.routes import RouteSet
 from mpec.coupling import CouplingRows, Multipliers, couple, multipliers_from_duals
 from mpec.expression import Expression
 from mpec.hour_dispatch import HourDispatch
-from mpec.hour_model import HourBlock, HourBuilder, HourState
+from mpec.hour_model import HourBuilder
 from mpec.hour_solve import HourPoint, read_point, set_objective
+from mpec.hour_state import HourBlock, HourState
 from mpec.linear_model import LinearModel
 from mpec.solvers import safe_bound
 from mpec.solvers.highs import HighsSession

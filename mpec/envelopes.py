@@ -59,6 +59,25 @@ equation: HiGHS 1.15.1 calls models with ranges about its feasibility tolerance 
 points. On hours of random games 0.3 % of its answers were false before, none of 6,000 after."""
 
 
+LEAST_ROOM = 1e-5
+"""Width, relative to 1 or the size, that a column has at least unless it is a constant."""
+
+
+def roomy(low: float, high: float) -> tuple[float, float]:
+    """The interval, widened where it is narrower than what solvers can tell from a point.
+
+    HiGHS 1.15.1 calls models infeasible, falsely, when a column's range is about its feasibility tolerance:
+    0 <= y - 12 x <= 5e-6, z = x, 5 u <= z with 0 <= x, y <= 1e-7 and z, u <= 40, beside any binary.
+    """
+    least = LEAST_ROOM * max(1.0, abs(low), abs(high))
+    if low == high or high - low >= least:
+        return low, high
+    if 0.0 <= low < least:
+        return 0.0, max(high, least)
+    middle = 0.5 * (low + high)
+    return min(low, middle - 0.5 * least), max(high, middle + 0.5 * least)
+
+
 def breakpoints(low: float, high: float, inner: Sequence[float]) -> list[float]:
     """low, the inner points that are clear of the ends and of each other, high."""
     least = max(NARROW * max(1.0, abs(low), abs(high)), 1e-4 * (high - low))

@@ -89,7 +89,7 @@ class Tasks:
             ) from error
         self._lost += (FutureCancelledError, CommClosedError, KilledWorker)
         try:
-            self._client = distributed.Client(address, timeout=CONNECT_SECONDS)  # type: ignore[no-untyped-call]
+            self._client = distributed.Client(address, timeout=CONNECT_SECONDS)  # type: ignore[no-untyped-call]  # it has no annotations
         except (OSError, TimeoutError, ValueError) as error:
             raise SolverMissing(
                 f"no Dask scheduler answers at {address!r} ({error}); start one with `dask scheduler` "

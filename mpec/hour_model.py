@@ -11,14 +11,12 @@ Revenue:  dt * sum_rs (cmin Wmod - kappa V - outside_cost w_out),  V = vehicle-h
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 
 from formulations.congestion import RoadCost
 from formulations.routes import RouteSet
 from instances.model import Instance
-from mpec.electricity_cuts import BillCut
 from mpec.envelopes import (
     NARROW,
     Pieces,
@@ -27,87 +25,22 @@ from mpec.envelopes import (
     convex_from_below,
     piecewise_product,
     product,
+    roomy,
 )
 from mpec.expression import Expression, add_row
-from mpec.hour_dispatch import DispatchRows, HourDispatch, add_dispatch
-from mpec.intervals import Intervals, longest_stay
+from mpec.hour_dispatch import HourDispatch, add_dispatch
+from mpec.hour_state import HourBlock, HourState
+from mpec.intervals import longest_stay
 from mpec.linear_model import LinearModel
+from mpec.residual_rows import add_residual_rows
 from mpec.tolerances import DELTA, EPSILON
-from mpec.value_cuts import Reference, add_value_cut
+from mpec.value_cuts import add_value_cut
 
 Array = np.ndarray
 
 
-LEAST_ROOM = 1e-5
-"""Width, relative to 1 or the size, that a column has at least unless it is a constant."""
-
 STILL = 1e-8
 """A road whose time varies less than this, relatively, keeps its longest time."""
-
-
-def roomy(low: float, high: float) -> tuple[float, float]:
-    """The interval, widened where it is narrower than what solvers can tell from a point.
-
-    HiGHS 1.15.1 calls models infeasible, falsely, when a column's range is about its feasibility tolerance:
-    0 <= y - 12 x <= 5e-6, z = x, 5 u <= z with 0 <= x, y <= 1e-7 and z, u <= 40, beside any binary.
-    """
-    least = LEAST_ROOM * max(1.0, abs(low), abs(high))
-    if low == high or high - low >= least:
-        return low, high
-    if 0.0 <= low < least:
-        return 0.0, max(high, least)
-    middle = 0.5 * (low + high)
-    return min(low, middle - 0.5 * least), max(high, middle + 0.5 * least)
-
-
-@dataclass
-class HourState:
-    """What is known of one hour: intervals, partitions and the reference flows of the cuts."""
-
-    t: int
-    box: Intervals
-    road_points: dict[int, tuple[float, ...]] = field(default_factory=dict)
-    cheapest_points: dict[int, tuple[float, ...]] = field(default_factory=dict)
-    references: list[Reference] = field(default_factory=list)
-    tangents: dict[int, tuple[float, ...]] = field(default_factory=dict)
-    dispatch_pairs: frozenset[str] = frozenset()
-    exact_dispatch: bool = False
-    bill_cuts: tuple[BillCut, ...] = ()
-    idle_cost: float = 0.0
-    choices: frozenset[int] | None = None
-    """Routes whose pair (31) carries a binary; None: all. The others keep the pair's LP relaxation."""
-
-
-@dataclass
-class HourBlock:
-    """Columns of one hour inside a LinearModel; -1 where a quantity is a constant or absent."""
-
-    t: int
-    price: Array
-    incoming: Array
-    residual: Array
-    modified: Array
-    cheapest: Array
-    bill: Array
-    hours: Array
-    road_flow: Array
-    road_time: Array
-    road_hours: Array
-    potential: Array
-    route_flow: Array
-    chosen: Array
-    load: Array
-    slack: dict[int, Expression]
-    open_pairs: frozenset[int]
-    revenue: Expression
-    electricity: Expression
-    allowance: float
-    dispatch: DispatchRows | None
-
-    @property
-    def profit(self) -> Expression:
-        """The hour's profit, money, with what the eps-game could add to it."""
-        return self.revenue.copy().plus(self.electricity, -1.0).shift(self.allowance)
 
 
 class HourBuilder:
@@ -139,7 +72,7 @@ class HourBuilder:
         self.block = self._columns()
         self._flow_rows()
         self._road_rows()
-        self._residual_rows()
+        add_residual_rows(self)
         self._bill_rows()
         self._choice_rows()
         self._leader_products()
@@ -158,15 +91,15 @@ class HourBuilder:
             self.block.electricity.plus(self.block.dispatch.bill)
             return
         most = float(instance.feeder.voll_per_kwh * instance.period_h * self.box.high["load"].sum()) + 1.0
-        bill = self.model.add_variable(self._name("electricity_bill"), self._least_bill(), most)
+        bill = self.model.add_variable(self.name("electricity_bill"), self._least_bill(), most)
         self.block.electricity.add(bill)
         for i, cut in enumerate(self.state.bill_cuts):
             row = Expression(constant=self.state.idle_cost - cut.level).add(bill).add_all(load, -cut.slope)
-            add_row(self.model, self._name("electricity_cut", i), row, lower=0.0)
+            add_row(self.model, self.name("electricity_cut", i), row, lower=0.0)
         if self.state.exact_dispatch:
             self.block.dispatch = add_dispatch(self.model, data, load, self.prefix, self.state.dispatch_pairs)
             exact = self.block.dispatch.bill.copy().add(bill, -1.0)
-            add_row(self.model, self._name("electricity_exact"), exact, 0.0, 0.0)
+            add_row(self.model, self.name("electricity_exact"), exact, 0.0, 0.0)
 
     def _least_bill(self) -> float:
         """The best of the cuts' least values over the loads; -inf without cuts.
@@ -180,12 +113,12 @@ class HourBuilder:
         ]
         return max(least, default=-np.inf)
 
-    def _name(self, text: str, identifier: object = "") -> str:
+    def name(self, text: str, identifier: object = "") -> str:
         return f"{self.prefix}.{text}[{identifier}]" if identifier != "" else f"{self.prefix}.{text}"
 
     def _one(self, quantity: str, index: int, label: object) -> int:
         low, high = roomy(float(self.box.low[quantity][index]), float(self.box.high[quantity][index]))
-        return self.model.add_variable(self._name(quantity, label), low, high)
+        return self.model.add_variable(self.name(quantity, label), low, high)
 
     def _columns(self) -> HourBlock:
         instance, box, model = self.instance, self.box, self.model
@@ -229,22 +162,22 @@ class HourBuilder:
                 [box.low["modified"][n], box.high["modified"][n]],
             )
             bill = roomy(float(corners.min()), float(corners.max()))
-            block.bill[n] = model.add_variable(self._name("bill", label[n]), *bill)
+            block.bill[n] = model.add_variable(self.name("bill", label[n]), *bill)
             if instance.users.xi == 0.0:
                 continue
             most = box.high["modified"][n] * self.stay_h
-            block.hours[n] = model.add_variable(self._name("hours", label[n]), *roomy(0.0, float(most)))
+            block.hours[n] = model.add_variable(self.name("hours", label[n]), *roomy(0.0, float(most)))
         for a in self.varying:
             road = instance.roads[a].id
             low, high = box.low["road_flow"][a], box.high["road_flow"][a]
             block.road_flow[a] = self._one("road_flow", int(a), road)
             time = roomy(float(self.fast[a]), float(self.slow[a]))
-            block.road_time[a] = model.add_variable(self._name("time", road), *time)
+            block.road_time[a] = model.add_variable(self.name("time", road), *time)
             hours = roomy(float(low * self.fast[a]), float(high * self.slow[a]))
-            block.road_hours[a] = model.add_variable(self._name("road_hours", road), *hours)
+            block.road_hours[a] = model.add_variable(self.name("road_hours", road), *hours)
             ends = self.roads.integral(self._spread(int(a), [low, high]))[a]
             potential = roomy(float(ends[0]), float(ends[1]))
-            block.potential[a] = model.add_variable(self._name("potential", road), *potential)
+            block.potential[a] = model.add_variable(self.name("potential", road), *potential)
         for k in self.used:
             block.route_flow[k] = self._one("route_flow", int(k), int(k))
         return block
@@ -263,21 +196,21 @@ class HourBuilder:
             mine = self.used[routes.on_road[self.used, a] > 0]
             row = Expression().add(block.road_flow[a]).add_all(block.route_flow[mine], -np.ones(len(mine)))
             room = max(stray, NARROW)
-            add_row(model, self._name("road_flow", self.instance.roads[a].id), row, 0.0, room)
+            add_row(model, self.name("road_flow", self.instance.roads[a].id), row, 0.0, room)
         for m, station in enumerate(self.instance.stations):
             kwh = routes.plan_kwh[self.used, m]
             row = Expression().add(block.load[m]).add_all(block.route_flow[self.used], -kwh)
-            add_row(model, self._name("load", station.id), row, 0.0, max(stray * self.most_kwh, NARROW))
+            add_row(model, self.name("load", station.id), row, 0.0, max(stray * self.most_kwh, NARROW))
         for n in self.pairs:
-            mine = self._routes_of(n)
+            mine = self.routes_of(n)
             row = Expression().add(block.modified[n]).add_all(block.route_flow[mine], -np.ones(len(mine)))
-            add_row(model, self._name("served", n), row, 0.0, max(float(self.box.stray[n]), NARROW))
+            add_row(model, self.name("served", n), row, 0.0, max(float(self.box.stray[n]), NARROW))
             xi = self.instance.users.xi
             row = Expression().add(block.modified[n]).add(block.incoming[n], -xi).add(block.residual[n], xi)
             demand = self.instance.demand(self.instance.pairs[n], self.instance.periods[self.state.t])
-            add_row(model, self._name("modified", n), row, demand, demand)
+            add_row(model, self.name("modified", n), row, demand, demand)
 
-    def _routes_of(self, n: int) -> Array:
+    def routes_of(self, n: int) -> Array:
         return np.asarray(self.used[self.routes.pair[self.used] == n])
 
     def _road_rows(self) -> None:
@@ -287,7 +220,7 @@ class HourBuilder:
             low, high = float(self.box.low["road_flow"][a]), float(self.box.high["road_flow"][a])
             ends = np.array(breakpoints(low, high, self.state.road_points.get(int(a), ())))
             pieces = Pieces(
-                model, self._name("x", self.instance.roads[a].id), int(block.road_flow[a]), ends.tolist()
+                model, self.name("x", self.instance.roads[a].id), int(block.road_flow[a]), ends.tolist()
             )
             extra = [p for p in self.state.tangents.get(int(a), ()) if low < p < high]
             middle = 0.5 * (ends[:-1] + ends[1:])
@@ -295,7 +228,7 @@ class HourBuilder:
             if high - low <= NARROW * max(1.0, high):
                 points = ends
             time, slope, integral = self._functions(int(a))
-            x, name = int(block.road_flow[a]), self._name("road", self.instance.roads[a].id)
+            x, name = int(block.road_flow[a]), self.name("road", self.instance.roads[a].id)
             t, g, b = (int(c[a]) for c in (block.road_time, block.road_hours, block.potential))
 
             def hours(p: Array, time=time) -> Array:  # type: ignore[no-untyped-def]
@@ -322,73 +255,6 @@ class HourBuilder:
 
         return time, slope, integral
 
-    def _residual_rows(self) -> None:
-        """(24): r = eta V, V = sum_a x_{a,rs} t_a + what doesn't vary; sum over pairs of x t is convex."""
-        model, block, routes = self.model, self.block, self.routes
-        if self.instance.users.xi == 0.0:
-            self._hours_together()
-            return
-        eta = self.instance.residual_rate
-        total = {n: Expression().add(block.hours[n], -1.0) for n in self.pairs}
-        for n in self.pairs:
-            mine = self._routes_of(n)
-            total[n].add_all(block.route_flow[mine], self.fixed_h[mine])
-        for a in self.varying:
-            users = [n for n in self.pairs if (routes.on_road[self._routes_of(n), a] > 0).any()]
-            if len(users) == 1:
-                total[users[0]].add(block.road_hours[a])
-                continue
-            shared = Expression().add(block.road_hours[a], -1.0)
-            for n in users:
-                y = self._shared_hours(int(a), n)
-                total[n].add(y)
-                shared.add(y)
-            stray = max(float(self.box.stray[self.pairs].sum()) * self.slow[a], NARROW)
-            add_row(model, self._name("shared_hours", self.instance.roads[a].id), shared, -stray, 0.0)
-        for n in range(len(self.instance.pairs)):
-            if n not in total:
-                model.add_row(self._name("no_residual", n), [block.residual[n]], [1.0], 0.0, 0.0)
-                continue
-            over = float(self.box.high["modified"][n]) * float(
-                self.over_h[self._routes_of(n)].max(initial=0.0)
-            )
-            under = max(float(self.box.stray[n]) * self.stay_h, NARROW)
-            add_row(model, self._name("hours", n), total[n], -under, over)
-            model.add_row(
-                self._name("residual", n), [block.residual[n], block.hours[n]], [1.0, -eta], 0.0, 0.0
-            )
-
-    def _hours_together(self) -> None:
-        """V of all pairs in one column: where nothing is carried on, who drives how long doesn't matter."""
-        block, box = self.block, self.box
-        total = Expression().add_all(block.route_flow[self.used], self.fixed_h[self.used])
-        for a in self.varying:
-            total.add(block.road_hours[a])
-        over = under = NARROW
-        for n in self.pairs:
-            over += float(box.high["modified"][n]) * float(self.over_h[self._routes_of(n)].max(initial=0.0))
-            under += float(box.stray[n]) * self.stay_h
-        over += float(box.stray[self.pairs].sum() * self.slow[self.varying].sum()) if self.pairs else 0.0
-        most = max(total.interval(self.model)[1], 0.0) + under
-        hours = self.model.add_variable(self._name("all_hours"), *roomy(0.0, float(most)))
-        add_row(self.model, self._name("all_hours"), total.add(hours, -1.0), -under, over)
-        block.revenue.add(hours, -self.instance.period_h * self.instance.users.kappa_per_h)
-
-    def _shared_hours(self, a: int, n: int) -> int:
-        """A column for x_{a,n} t_a on a road that several pairs use: McCormick over the road's time."""
-        model, block, routes = self.model, self.block, self.routes
-        mine = self._routes_of(n)
-        mine = mine[routes.on_road[mine, a] > 0]
-        name = f"{self.instance.roads[a].id}.{n}"
-        high = min(float(self.box.high["route_flow"][mine].sum()), float(self.box.high["modified"][n]))
-        x = model.add_variable(self._name("pair_flow", name), 0.0, high)
-        row = Expression().add(x, -1.0).add_all(block.route_flow[mine], np.ones(len(mine)))
-        add_row(model, self._name("pair_flow", name), row, 0.0, 0.0)
-        y = model.add_variable(self._name("pair_hours", name), 0.0, high * self.slow[a])
-        box = (0.0, high, float(self.fast[a]), float(self.slow[a]))
-        product(model, self._name("pair_hours", name), y, x, int(block.road_time[a]), box)
-        return y
-
     def _bill_rows(self) -> None:
         """cmin Wmod, exact where Wmod is a constant, else McCormick over pieces of cmin."""
         block, box, dt = self.block, self.box, self.instance.period_h
@@ -397,11 +263,11 @@ class HourBuilder:
             second = float(box.low["modified"][n]), float(box.high["modified"][n])
             columns = int(block.bill[n]), int(block.cheapest[n]), int(block.modified[n])
             points = breakpoints(low, high, self.state.cheapest_points.get(n, ()))
-            piecewise_product(self.model, self._name("bill", n), *columns, points, second)
+            piecewise_product(self.model, self.name("bill", n), *columns, points, second)
             block.revenue.add(block.bill[n], dt)
             if block.hours[n] >= 0:
                 block.revenue.add(block.hours[n], -dt * self.instance.users.kappa_per_h)
-            for k in self._routes_of(n):
+            for k in self.routes_of(n):
                 if self.routes.outside[k]:
                     block.revenue.add(block.route_flow[k], -dt * float(self.routes.outside_cost[k]))
         block.allowance = self.allowance() * dt
@@ -430,7 +296,7 @@ class HourBuilder:
         kappa = self.instance.users.kappa_per_h
         choices, undecided = self.state.choices, []
         for n in self.pairs:
-            mine = self._routes_of(n)
+            mine = self.routes_of(n)
             some = Expression()
             for k in mine:
                 slack = Expression(constant=kappa * self.fixed_h[k] + self.routes.outside_cost[k])
@@ -440,7 +306,7 @@ class HourBuilder:
                     on = self.varying[self.routes.on_road[k, self.varying] > 0]
                     slack.add_all(block.road_time[on], kappa * np.ones(len(on)))
                 block.slack[int(k)] = slack
-                add_row(model, self._name("slack", k), slack, 0.0, np.inf)
+                add_row(model, self.name("slack", k), slack, 0.0, np.inf)
                 over = kappa * float(self.over_h[k])
                 few = EPSILON * max(float(box.high["cheapest"][n]), 0.0) + over
                 big = min(float(box.high["slack"][k]) + over, slack.interval(model)[1])
@@ -453,16 +319,16 @@ class HourBuilder:
                     if most_flow > NARROW:
                         steep = (big - few) / most_flow
                         either = slack.copy().add(block.route_flow[k], steep)
-                        add_row(model, self._name("either", k), either, upper=big + steep * few_flow)
+                        add_row(model, self.name("either", k), either, upper=big + steep * few_flow)
                     continue
-                z = model.add_variable(self._name("chosen", k), 0.0, 1.0, integer=True)
+                z = model.add_variable(self.name("chosen", k), 0.0, 1.0, integer=True)
                 block.chosen[k] = z
-                add_row(model, self._name("indifferent", k), slack.copy().add(z, big - few), upper=big)
+                add_row(model, self.name("indifferent", k), slack.copy().add(z, big - few), upper=big)
                 row = Expression().add(block.route_flow[k]).add(z, -most_flow)
-                add_row(model, self._name("unused", k), row, upper=few_flow)
+                add_row(model, self.name("unused", k), row, upper=few_flow)
                 some.add(z)
             if some.terms and len(some.terms) == len(mine) and box.low["modified"][n] > 0:
-                add_row(model, self._name("some_route", n), some, lower=1.0)
+                add_row(model, self.name("some_route", n), some, lower=1.0)
         block.open_pairs = frozenset(undecided)
 
     def _leader_products(self) -> None:
@@ -475,9 +341,9 @@ class HourBuilder:
             bounds = (low, high, float(box.low["load"][m]), float(box.high["load"][m]))
             corners = np.outer(bounds[:2], bounds[2:])
             income = roomy(float(corners.min()), float(corners.max()))
-            u = model.add_variable(self._name("income", station.id), *income)
+            u = model.add_variable(self.name("income", station.id), *income)
             product(
-                model, self._name("income", station.id), u, int(block.price[m]), int(block.load[m]), bounds
+                model, self.name("income", station.id), u, int(block.price[m]), int(block.load[m]), bounds
             )
             total.add(u, -dt)
-        add_row(model, self._name("income"), total, -max(block.allowance, NARROW), 0.0)
+        add_row(model, self.name("income"), total, -max(block.allowance, NARROW), 0.0)

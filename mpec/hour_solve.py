@@ -16,7 +16,8 @@ from mpec.expression import Expression, add_row
 from mpec.followers.dispatch import DispatchSolver
 from mpec.followers.users import Users
 from mpec.hour_dispatch import HourDispatch
-from mpec.hour_model import HourBlock, HourBuilder, HourState
+from mpec.hour_model import HourBuilder
+from mpec.hour_state import HourBlock, HourState
 from mpec.intervals import Intervals
 from mpec.linear_model import LinearModel
 from mpec.solvers import open_session

@@ -13,7 +13,6 @@ from mpec.coupling import Multipliers
 from mpec.electricity_cuts import true_bill
 from mpec.followers.users import Users
 from mpec.hour_dispatch import HourDispatch, hour_dispatch, worst_pairs
-from mpec.hour_model import HourState
 from mpec.hour_solve import (
     Cutoff,
     HourBound,
@@ -21,12 +20,12 @@ from mpec.hour_solve import (
     bound_hour,
     build_hour,
     certified_bound,
-    cut_hour,
     read_point,
     set_objective,
     solver_of,
     with_cuts,
 )
+from mpec.hour_state import HourState
 from mpec.refinement import refine, worst_choices
 from mpec.solvers.careful import solve_milp
 from mpec.tolerances import EPSILON
@@ -64,18 +63,6 @@ def linear_bound(
 ) -> HourBound:
     """The hour's LP bound at the multipliers, in its plain form (the one that a recheck repeats)."""
     return bound_hour(routes, state, dispatch, multipliers, cutoffs, relax=True)
-
-
-def cut(
-    routes: RouteSet,
-    state: HourState,
-    dispatch: HourDispatch,
-    multipliers: Multipliers,
-    cutoffs: tuple[Cutoff, ...],
-    rounds: int,
-) -> HourState:
-    """Value-function cuts by LPs."""
-    return cut_hour(routes, state, dispatch, multipliers, rounds=rounds, cutoffs=cutoffs)[0]
 
 
 def sharpen(

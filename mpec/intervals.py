@@ -18,7 +18,7 @@ from instances.model import Instance
 from mpec.tolerances import BOUND_MARGIN, DELTA, EPSILON
 
 if TYPE_CHECKING:
-    from mpec.hour_model import HourState
+    from mpec.hour_state import HourState
 
 Array = np.ndarray
 

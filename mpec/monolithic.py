@@ -17,9 +17,8 @@ from mpec.day_relaxation import DayModel, build_day
 from mpec.equilibrium import BoundStep, Equilibrium
 from mpec.followers.dispatch import DispatchSolver
 from mpec.hour_dispatch import HourDispatch, hour_dispatch
-from mpec.hour_model import HourState
 from mpec.hour_solve import build_hour, certified_bound, read_point, with_bill_cuts
-from mpec.intervals import first_intervals, incoming_at_start
+from mpec.hour_state import HourState, first_states
 from mpec.model_files import write_model
 from mpec.model_health import findings
 from mpec.options import SolveOptions
@@ -35,12 +34,9 @@ SEGMENTS = 4
 
 def monolithic_states(routes: RouteSet, dispatches: list[HourDispatch]) -> list[HourState]:
     """Propagated intervals, uniform partitions, every pair of the operator with its binary."""
-    low = high = incoming_at_start(routes.instance)
     states = []
-    for t in range(len(routes.instance.periods)):
-        box = first_intervals(routes, t, low, high)
-        low, high = box.low["residual"], box.high["residual"]
-        parts = np.linspace(0.0, 1.0, SEGMENTS + 1)[1:-1]
+    for t, state in enumerate(first_states(routes)):
+        box, parts = state.box, np.linspace(0.0, 1.0, SEGMENTS + 1)[1:-1]
 
         def grid(quantity: str, box: Any = box, parts: Array = parts) -> dict[int, tuple[float, ...]]:
             a, b = box.low[quantity], box.high[quantity]
@@ -49,7 +45,7 @@ def monolithic_states(routes: RouteSet, dispatches: list[HourDispatch]) -> list[
             }
 
         cheapest = grid("cheapest") if routes.instance.users.xi > 0 else {}
-        state = HourState(t, box, grid("road_flow"), cheapest)
+        state = replace(state, road_points=grid("road_flow"), cheapest_points=cheapest)
         if dispatches:
             prefix = f"h{routes.instance.periods[t].id}"
             names = [
@@ -66,8 +62,7 @@ def monolithic_states(routes: RouteSet, dispatches: list[HourDispatch]) -> list[
 def monolithic_model(instance: Instance) -> tuple[RouteSet, list[HourState], list[HourDispatch], DayModel]:
     """The single-level MILP of all selected periods."""
     routes = route_set(instance)
-    plain = monolithic_states(routes, [])
-    dispatches = [hour_dispatch(instance, s.t, s.box.high["load"]) for s in plain]
+    dispatches = [hour_dispatch(instance, s.t, s.box.high["load"]) for s in first_states(routes)]
     states = monolithic_states(routes, dispatches)
     if instance.tariff_mode == "dlmp":
         # Tangents of the operator's cost besides its pairs: some multipliers have no derived bound, so no binary.

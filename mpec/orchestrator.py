@@ -214,7 +214,7 @@ def _restore(run: Decomposition, out: Path) -> None:
     if content["multipliers"] is not None:
         run.multipliers = Multipliers.from_json(content["multipliers"])
     if content["best"] is not None:
-        run.best = Candidate(**content["best"])
+        run.search.best = Candidate(**content["best"])
     run.upper, run.sweep, run.before = content["upper"], content["sweep"], content["seconds"]
     run.steps = [BoundStep(*row) for row in content["steps"]]
     run.log = BoundLog.from_json(content["log"])

@@ -10,11 +10,13 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from formulations.routes import RouteSet
+from formulations.tariff_data import fixed_prices
 from mpec.cost_pieces import CostPieces
 from mpec.coupling import Multipliers, mean_caps
 from mpec.equilibrium import Point
 from mpec.followers.answer import Follower
 from mpec.followers.assemble import point as assemble_point
+from mpec.followers.regulated import regulated_prices
 from mpec.hour_pool import HourPool
 from mpec.polish import DayProgram, Guess, polish
 
@@ -100,14 +102,13 @@ class Primal:
         if self.multipliers is not None:
             # Before they are fitted to the caps: an hour by itself may use more than its share of them.
             flows, gaps, _ = self.follower.flows(prices)
-            self.remember(self._candidate(prices, flows, float(gaps.max(initial=0.0))))
+            alone = self._candidate(prices, flows, float(gaps.max(initial=0.0)))
+            self.remember(alone)
+            if np.array_equal(fit_prices(self.routes, prices), prices):
+                return alone
         prices = fit_prices(self.routes, prices)
         flows, gaps, _ = self.follower.flows(prices)
         return self._candidate(prices, flows, float(gaps.max(initial=0.0)))
-
-    def relaxed(self, prices: Array, flows: Array) -> Candidate:
-        """A relaxation's own prices and flows as a start for polish; its profit counts for nothing."""
-        return Candidate(fit_prices(self.routes, prices), flows, -np.inf, np.inf, np.inf)
 
     def _candidate(self, prices: Array, flows: Array, violation: float) -> Candidate:
         load = self.routes.plan_kwh.T @ flows
@@ -118,8 +119,6 @@ class Primal:
     def tariff(self, multipliers: Multipliers) -> Array | None:
         """The electricity price (M, T) to reckon with hour by hour; None where the operator's LP sets it."""
         if self.routes.instance.tariff_mode == "fixed":
-            from formulations.tariff_data import fixed_prices
-
             return np.asarray(fixed_prices(self.routes.instance))
         return multipliers.tariff
 
@@ -131,16 +130,23 @@ class Primal:
             Guess(candidate.prices, candidate.flows, none, used, np.zeros_like(candidate.prices))
         )
 
+    def _cheapest(self, costs: Array) -> Array:
+        """The least route cost of every pair and hour, (N, T); 0 for a pair without routes."""
+        cheapest = np.full((len(self.routes.instance.pairs), costs.shape[1]), np.inf)
+        np.minimum.at(cheapest, self.routes.pair, costs)
+        return np.where(np.isfinite(cheapest), cheapest, 0.0)
+
+    def incoming(self, candidate: Candidate) -> Array:
+        """Residuals that arrive in every hour at a candidate, (N, T)."""
+        residual = self.program.residuals(candidate.flows)
+        return np.column_stack([self.program.incoming, residual[:, :-1]])
+
     def electricity(self, load: Array) -> tuple[Array, list[float]]:
         """(M, T) price that the leader pays at loads (M, T), and the operator's cost per hour."""
         instance = self.routes.instance
         if instance.tariff_mode == "fixed":
-            from formulations.tariff_data import fixed_prices
-
             return fixed_prices(instance), [0.0] * load.shape[1]
         if instance.tariff_mode == "regulated":
-            from mpec.followers.regulated import regulated_prices
-
             return regulated_prices(instance, load).price, [0.0] * load.shape[1]
         prices, costs = np.zeros_like(load), []
         for t in range(load.shape[1]):
@@ -197,18 +203,17 @@ class Primal:
     def _guess(self, prices: Array, flows: Array, used: Array, explore: bool) -> Guess:
         """The guess at a candidate, with the operator's current price and the rows where it holds."""
         load = self.routes.plan_kwh.T @ flows
-        price, _ = self.electricity(load)
         rows: dict[int, list[tuple[Array, float]]] = {}
-        if self.routes.instance.tariff_mode == "dlmp":
+        if self.routes.instance.tariff_mode != "dlmp":
+            price, _ = self.electricity(load)
+        else:
+            price = np.zeros_like(load)
             for t in range(load.shape[1]):
                 price[:, t], rows[t] = self.pieces.at(t, load[:, t], explore=explore)
         costs_now = self.program.costs(
             Guess(prices, flows, np.zeros((len(self.routes.instance.pairs), load.shape[1])), used, price)
         )
-        cheapest = np.full((len(self.routes.instance.pairs), load.shape[1]), np.inf)
-        np.minimum.at(cheapest, self.routes.pair, costs_now)
-        cheapest = np.where(np.isfinite(cheapest), cheapest, 0.0)
-        return Guess(prices, flows, cheapest, used, price, rows)
+        return Guess(prices, flows, self._cheapest(costs_now), used, price, rows)
 
     def price_hours(self, multipliers: Multipliers) -> None:
         """From here on hours are compared by their profit at these multipliers; the pool begins anew."""
@@ -216,9 +221,9 @@ class Primal:
         self.pool = HourPool()
 
     def combined(self, prices: Array, flows: Array) -> Candidate:
-        """The best hours met so far, side by side, as a start for polish."""
-        day = self.pool.best_day(prices, flows)
-        return self.relaxed(*day)
+        """The best hours met so far, side by side, as a start for polish; its profit counts for nothing."""
+        prices, flows = self.pool.best_day(prices, flows)
+        return Candidate(fit_prices(self.routes, prices), flows, -np.inf, np.inf, np.inf)
 
     def remember(self, candidate: Candidate) -> None:
         """Keep every hour of a try that is an equilibrium by itself."""
@@ -228,8 +233,7 @@ class Primal:
         load = self.routes.plan_kwh.T @ flows
         paid, _ = self.electricity(load)
         costs, residual = self.route_costs(candidate), program.residuals(flows)
-        cheapest = np.full((len(self.routes.instance.pairs), flows.shape[1]), np.inf)
-        np.minimum.at(cheapest, self.routes.pair, costs)
+        cheapest = self._cheapest(costs)
         excess = (costs - cheapest[self.routes.pair]) / np.maximum(np.abs(cheapest[self.routes.pair]), 1.0)
         worst = np.where(flows > 0, excess, 0.0).max(axis=0, initial=0.0)
         over = (load - self.capacity).max(axis=0)
@@ -295,12 +299,7 @@ class Primal:
             incoming = instance.residual_rate * (program.member @ (flows[:, t] * times))
         price, _ = self.electricity(routes.plan_kwh.T @ flows)
         settled = Guess(prices, flows, guess.cheapest, guess.used, price)
-        costs = program.costs(settled)
-        cheapest = np.full(guess.cheapest.shape, np.inf)
-        np.minimum.at(cheapest, routes.pair, costs)
-        violation = program.violation(
-            replace(settled, cheapest=np.where(np.isfinite(cheapest), cheapest, 0.0))
-        )
+        violation = program.violation(replace(settled, cheapest=self._cheapest(program.costs(settled))))
         return self._candidate(prices, flows, violation)
 
     def point(self, candidate: Candidate) -> Point:

@@ -105,10 +105,11 @@ class _Enumeration:
             r.append(unit)
             x.append(np.zeros(p.nx))
             b.append(0.0)
-            if p.y_high[j] is not None:
+            most = p.y_high[j]
+            if most is not None:
                 r.append(-unit)
                 x.append(np.zeros(p.nx))
-                b.append(-float(p.y_high[j]))  # type: ignore[arg-type]
+                b.append(-most)
         self.r, self.x, self.b = np.array(r), np.array(x), np.array(b)
         self.m, self.n = len(b), p.nx + p.ny
         self.sign = -1.0 if p.maximise else 1.0

@@ -23,8 +23,8 @@ from mpec.equilibrium import Equilibrium
 from mpec.followers.answer import Follower
 from mpec.followers.dispatch import DispatchSolver
 from mpec.hour_dispatch import HourDispatch, hour_dispatch
-from mpec.hour_model import HourState
 from mpec.hour_solve import build_hour, with_bill_cuts
+from mpec.hour_state import HourState, first_states
 from mpec.options import silent
 from mpec.price_search import price_box, within_caps
 from mpec.replay import (
@@ -33,7 +33,6 @@ from mpec.replay import (
     TOLERANCE,
     Refuted,
     assumed_ms,
-    first_states,
     recheck_derivation,
     second_bound,
 )

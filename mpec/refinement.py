@@ -8,8 +8,8 @@ import numpy as np
 
 from formulations.congestion import RoadCost
 from formulations.routes import RouteSet
-from mpec.hour_model import HourBlock, HourState
 from mpec.hour_solve import HourPoint
+from mpec.hour_state import HourBlock, HourState
 
 Array = np.ndarray
 

@@ -33,7 +33,6 @@ from mpec.exact_sums import exact, exact_dual_bound, products, upwards
 from mpec.expression import Expression
 from mpec.followers.dispatch import DispatchSolver
 from mpec.hour_dispatch import HourDispatch, hour_dispatch
-from mpec.hour_model import HourState
 from mpec.hour_solve import (
     Cutoff,
     FrozenRelaxation,
@@ -43,8 +42,9 @@ from mpec.hour_solve import (
     set_objective,
     with_bill_cuts,
 )
+from mpec.hour_state import HourState, first_states
 from mpec.hour_tasks import first_load
-from mpec.intervals import first_intervals, incoming_at_start, propagated
+from mpec.intervals import propagated
 from mpec.judged_hours import JudgedHour, excluded, false_bounds, judged_hours
 from mpec.linear_model import LinearModel
 from mpec.model_health import findings
@@ -139,17 +139,6 @@ def assumed_ms(dispatches: Sequence[HourDispatch]) -> tuple[str, ...]:
         for m in (*p.slack_bounds, *p.multiplier_bounds)
         if m is not None and not m.proven
     )
-
-
-def first_states(routes: RouteSet) -> list[HourState]:
-    """The hours with their propagated intervals, from the instance alone."""
-    low = high = incoming_at_start(routes.instance)
-    states = []
-    for t in range(len(routes.instance.periods)):
-        box = first_intervals(routes, t, low, high)
-        low, high = box.low["residual"], box.high["residual"]
-        states.append(HourState(t, box))
-    return states
 
 
 def _with_cuts(routes: RouteSet, derivation: Derivation) -> list[HourState]:

@@ -80,7 +80,7 @@ def add_value_cut(builder: HourBuilder, reference: Reference, index: int) -> Non
         row.add(block.modified[n], -fixed)
         kwh = shares[mine] @ routes.plan_kwh[mine]
         row.plus(_scaled_bill(builder, index, n, kwh), -1.0)
-    add_row(builder.model, builder._name("value_cut", index), row, upper=0.0)
+    add_row(builder.model, builder.name("value_cut", index), row, upper=0.0)
 
 
 def _flat_roads(builder: HourBuilder) -> float:
@@ -106,11 +106,11 @@ def _scaled_bill(builder: HourBuilder, index: int, n: int, kwh: Array) -> Expres
         return scaled.plus(bill, high)
     b_low, b_high = bill.interval(model)
     corners = (low * b_low, low * b_high, high * b_low, high * b_high)
-    value = model.add_variable(builder._name("reference_bill", f"{index}.{n}"), min(corners), max(corners))
+    value = model.add_variable(builder.name("reference_bill", f"{index}.{n}"), min(corners), max(corners))
     over = Expression().plus(bill, high).add(block.modified[n], b_low).shift(-high * b_low).add(value, -1.0)
-    add_row(model, builder._name("reference_bill.high", f"{index}.{n}"), over, lower=0.0)
+    add_row(model, builder.name("reference_bill.high", f"{index}.{n}"), over, lower=0.0)
     over = Expression().plus(bill, low).add(block.modified[n], b_high).shift(-low * b_high).add(value, -1.0)
-    add_row(model, builder._name("reference_bill.low", f"{index}.{n}"), over, lower=0.0)
+    add_row(model, builder.name("reference_bill.low", f"{index}.{n}"), over, lower=0.0)
     return Expression().add(value)
 
 

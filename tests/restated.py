@@ -14,14 +14,14 @@ from instances.model import Instance
 Record = TypeVar("Record")
 
 
-def _scaled(record: Record, factors: Mapping[str, float]) -> Record:
+def _scaled(record: Any, factors: Mapping[str, float]) -> Any:
     """The record with these fields multiplied; None and the fields it has not stay as they are."""
     changes: dict[str, Any] = {}
     for name, factor in factors.items():
         value = getattr(record, name, None)
         if value is not None:
             changes[name] = value * factor
-    return replace(record, **changes)  # type: ignore[type-var]
+    return replace(record, **changes)
 
 
 def in_units(game: Instance, *, money: float = 1.0, energy: float = 1.0, flow: float = 1.0) -> Instance:

@@ -12,6 +12,7 @@ import pytest
 
 import instances
 from formulations.routes import route_set
+from instances.model import TariffMode
 from mpec import containment
 from mpec.followers.answer import Follower
 from mpec.hour_dispatch import hour_dispatch
@@ -47,10 +48,10 @@ QUICK = Effort(gap=2e-3, seconds=3.0, prices=150, contained=0)
 @pytest.mark.parametrize("method", ["decomposed", "monolithic"])
 @pytest.mark.parametrize(("name", "tariff", "xi", "profit"), DERIVED)
 def test_derived_answers_are_certified(
-    name: str, tariff: str, xi: float | None, profit: float, method: Method
+    name: str, tariff: TariffMode, xi: float | None, profit: float, method: Method
 ) -> None:
     """lower equals the derivation to 1e-6; upper is above it by little more than the eps-game's allowance."""
-    game = instances.load(name).select(tariff=tariff, xi=xi)  # type: ignore[arg-type]
+    game = instances.load(name).select(tariff=tariff, xi=xi)
     result = solve_game(game, SolveOptions(method=method, gap=1e-4, time_limit=20.0, workers=1))
     certificate = judge(result, gap=1e-4, recheck=True)
     # The monolithic MILP has four pieces a road, whatever the game needs.
@@ -81,7 +82,7 @@ def test_containment_sees_what_is_wrong() -> None:
     game = random_game(3)
     routes = route_set(game)
     follower = Follower(game, routes)
-    state = containment.first_states(routes)[0]
+    state = containment.whole_states(routes)[0]
     dispatch = hour_dispatch(game, 0, state.box.high["load"])
     middle = np.array([[0.5 * (s.price_min + s.price_max)] * len(game.periods) for s in game.stations])
     truth = containment.answers(follower, middle)[0][0]
@@ -104,7 +105,7 @@ def test_containment_sees_what_is_wrong() -> None:
 def test_a_cut_that_does_not_serve_the_demand_is_refused() -> None:
     """A value-function cut is valid only for flows that serve everybody."""
     routes = route_set(random_game(3))
-    state = containment.first_states(routes)[0]
+    state = containment.whole_states(routes)[0]
     shares = np.zeros(len(routes.routes))
     with pytest.raises(ValueError, match="doesn't serve its demand"):
         build_hour(routes, replace(state, references=[Reference(shares)]), None)
@@ -119,7 +120,7 @@ def test_no_row_or_column_of_an_hour_is_about_as_narrow_as_the_solver_tolerance(
     rng = np.random.default_rng(seed)
     middle = np.array([[0.5 * (s.price_min + s.price_max)] * len(game.periods) for s in game.stations])
     met = containment.answers(follower, middle)
-    for state, truths in zip(containment.first_states(routes), met, strict=True):
+    for state, truths in zip(containment.whole_states(routes), met, strict=True):
         dispatch = hour_dispatch(game, state.t, state.box.high["load"])
         state = containment.with_cuts(routes, state, truths[:2], follower, rng)
         state = containment.with_pieces(state, truths[0], rng)

@@ -14,7 +14,7 @@ from formulations.routes import Route, RouteSet, route_set
 from instances.model import DeclaredRoute, Instance
 from mpec import tolerances
 from mpec.certificate import Certificate, certify
-from mpec.containment import TIGHTENED, contained, first_states, truth_of
+from mpec.containment import TIGHTENED, contained, truth_of, whole_states
 from mpec.equilibrium import Equilibrium
 from mpec.followers.answer import Follower, follow
 from mpec.followers.assemble import point as assemble
@@ -217,7 +217,7 @@ def test_the_intervals_and_the_milp_cover_every_equilibrium_of_an_hour(demand: f
     found = equilibria(game)
     if demand == 20.0:
         assert [float(w.sum()) for w in found] == pytest.approx([2.974, 7.108, 9.807], abs=1e-3)
-    state = first_states(routes)[0]
+    state = whole_states(routes)[0]
     dispatch = hour_dispatch(game, 0, state.box.high["load"])
     tightened, _, infeasible = tighten_hour(routes, state, dispatch, TIGHTENED, (), 0.0)
     assert not infeasible

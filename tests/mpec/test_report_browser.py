@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -229,9 +229,14 @@ def test_a_comparison_shows_the_chosen_result(browser: Browser, comparison: Path
 def test_on_paper_no_plot_leaves_the_sheet(browser: Browser, day: Path):
     """Chromium's own printing fires beforeprint: afterwards the plots are as wide as a sheet, then back."""
     browser.open(day)
-    measure: Callable[[], int] = lambda: browser.ask(  # noqa: E731
-        "return Math.max(...[...document.querySelectorAll('.plot .main-svg')].map(e => e.clientWidth))"
-    )
+
+    def measure() -> int:
+        return int(
+            browser.ask(
+                "return Math.max(...[...document.querySelectorAll('.plot .main-svg')].map(e => e.clientWidth))"
+            )
+        )
+
     on_screen = measure()
     browser.ask("window.dispatchEvent(new Event('beforeprint'))")
     assert measure() <= 700
