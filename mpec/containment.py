@@ -320,6 +320,11 @@ def check_containment(routes: RouteSet, *, prices: int = 4, seed: int = 0, start
                 replace(s, exact_dispatch=b.exact_dispatch, dispatch_pairs=b.dispatch_pairs)
                 for s, b in zip(tight, binary, strict=True)
             ],
+            "no route binaries": [replace(s, choices=frozenset()) for s in tight],
+            "some route binaries": [
+                replace(s, choices=frozenset(np.flatnonzero(rng.random(len(routes.routes)) < 0.5).tolist()))
+                for s in tight
+            ],
         }
     for t, hour in enumerate(allowed):
         for x in _some(hour, rng):
