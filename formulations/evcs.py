@@ -1,13 +1,14 @@
 """The leader, the operator of the charging stations, eqs. (1)-(3).
 
-    (1)  max sum_t sum_m (rho[m,t] - c[m,t]) P[m,t] dt                      money
+    (1)  max sum_t sum_m (rho[m,t] - c[m,t]) P[m,t] dt,  m the leader's     money
          price_min[m] <= rho[m,t] <= price_max[m]                           money/kWh
+         rho[m,t] = posted price, m a rival's
          (1/T) sum_t rho[m,t] <= price_mean_max[m]   where the station has a mean cap
     (2), (3)  P[m,t] <= S[m] cos(phi[m])                                    kW
 
 (3) ties reactive to active power, Q = P tan(phi), so the apparent power of (2) is P / cos(phi) and the two
 together are the one linear row above. P is the users' answer: the row couples the leader's prices to
-what followers do. The box and the mean cap are deviations (formulations/README.md).
+what followers do. The box, the mean cap and rivals are deviations (formulations/README.md).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 
 import pyomo.environ as pyo
 
+from formulations.prices import price_box
 from instances.model import Instance
 
 
@@ -44,12 +46,14 @@ def _stations_and_periods(instance: Instance) -> tuple[list[str], list[int]]:
 
 def _charging_price(block: pyo.Block, instance: Instance) -> None:
     stations, periods = _stations_and_periods(instance)
-    box = {station.id: (station.price_min, station.price_max) for station in instance.stations}
+    low, high = price_box(instance)
+    place = {key: i for i, key in enumerate((m, t) for m in stations for t in periods)}
+    ends = list(zip(low.ravel().tolist(), high.ravel().tolist(), strict=True))
     block.charging_price = pyo.Var(
         stations,
         periods,
-        bounds=lambda b, m, t: box[m],
-        doc="charging price rho[m,t] in its box, money/kWh (deviation: (1) has no bound)",
+        bounds=lambda b, m, t: ends[place[m, t]],
+        doc="charging price rho[m,t] in its box (a rival's: as posted), money/kWh (deviation: (1) has no bound)",
     )
     caps = {s.id: s.price_mean_max for s in instance.stations if s.price_mean_max is not None}
     block.mean_price_cap = pyo.Constraint(
@@ -78,11 +82,13 @@ def _capacity(block: pyo.Block, instance: Instance) -> None:
 
 
 def _profit(block: pyo.Block, instance: Instance) -> None:
+    mine = {station.id for station in instance.stations if station.owner == "leader"}
+
     def margin(key: tuple[str, int]) -> Any:
         return (block.charging_price[key] - block.electricity_price[key]) * block.load[key]
 
     block.profit = pyo.Objective(
-        expr=instance.period_h * sum(margin(key) for key in block.load),
+        expr=instance.period_h * sum(margin(key) for key in block.load if key[0] in mine),
         sense=pyo.maximize,
-        doc="(1) the leader's profit over the periods, money",
+        doc="(1) the leader's profit at its own stations over the periods, money",
     )

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from formulations.grid_residuals import grid_residuals
+from formulations.prices import off_grid, owned, price_box
 from formulations.route_reading import ReadRoute, plan_violation, read_routes
 from formulations.stated import (
     Residual,
@@ -64,6 +65,8 @@ def evaluate(instance: Instance, point: StatedPoint) -> dict[str, Residual]:
 EQUATIONS: dict[str, tuple[int, ...]] = {
     "numbers": (),
     "price_box": (1,),
+    "posted_prices": (1,),
+    "price_grid": (1,),
     "mean_price_cap": (1,),
     "route_validity": (14,),
     "charging_plan": (16, 17, 18, 19, 20, 21),
@@ -100,22 +103,26 @@ def _numbers(faults: Sequence[str]) -> Residual:
 
 
 def _prices(instance: Instance, stated: dict[str, Array]) -> dict[str, Residual]:
-    """Charging prices in their box, and at most the mean cap over the periods."""
+    """Charging prices in their box and on their grid, at most the mean cap over the periods; rivals' as posted."""
     labels, prices = axis_labels(instance), stated["prices"]
-    low = np.array([station.price_min for station in instance.stations], float)[:, None]
-    high = np.array([station.price_max for station in instance.stations], float)[:, None]
+    low, high = price_box(instance)
     size = scale(np.maximum(np.abs(low), np.abs(high)))
     caps = [math.inf if s.price_mean_max is None else s.price_mean_max for s in instance.stations]
     cap = np.array(caps, float)
     excess = np.where(np.isfinite(cap), prices.mean(axis=1) - cap, 0.0)
-    cap_size = np.where(np.isfinite(cap), scale(cap, of=size), 1.0)
+    cap_size = np.where(np.isfinite(cap), scale(cap, of=size.max(axis=1, initial=0.0)), 1.0)
+    mine = owned(instance)[:, None] > 0.0
     return {
         "price_box": worst(
             "price",
             labels,
-            ((low - prices) / size, MT, "below the least price"),
-            ((prices - high) / size, MT, "above the greatest price"),
+            (np.where(mine, (low - prices) / size, 0.0), MT, "below the least price"),
+            (np.where(mine, (prices - high) / size, 0.0), MT, "above the greatest price"),
         ),
+        "posted_prices": worst(
+            "exact", labels, (np.where(mine, 0.0, np.abs(prices - low)), MT, "not what the rival posts")
+        ),
+        "price_grid": worst("price", labels, (off_grid(instance, prices), MT, "no multiple of the step")),
         "mean_price_cap": worst("price", labels, (excess / cap_size, ("station",), "")),
     }
 
@@ -262,9 +269,13 @@ def _regulated(instance: Instance, price: Array, load_kw: Array) -> list[tuple[A
 
 
 def _profit(instance: Instance, stated: dict[str, Array], traffic: Traffic) -> Residual:
-    """(1) with recomputed loads, relative to the profit (at least 1 money unit, or 1e-6 of the turnover)."""
-    revenue = stated["prices"] * traffic.load_kw * instance.period_h
-    bill = stated["electricity_price"] * traffic.load_kw * instance.period_h
+    """(1) at the leader's stations with recomputed loads.
+
+    Relative to the profit (at least 1 money unit, or 1e-6 of the turnover).
+    """
+    sold = owned(instance)[:, None] * traffic.load_kw * instance.period_h
+    revenue = stated["prices"] * sold
+    bill = stated["electricity_price"] * sold
     profit = float(revenue.sum() - bill.sum())
     turnover = float(np.abs(revenue).sum() + np.abs(bill).sum())
     size = max(abs(profit), 1.0, 1e-6 * turnover)

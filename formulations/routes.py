@@ -31,10 +31,24 @@ from instances.model import Instance
 
 Array = np.ndarray[Any, Any]
 
-__all__ = ["Route", "RouteSet", "hour_routes", "route_set", "usage_ceilings"]
+__all__ = [
+    "Route",
+    "RouteSet",
+    "hour_routes",
+    "refuse_stranded",
+    "route_set",
+    "undominated",
+    "usage_ceilings",
+]
 
 REFERENCE_PATHS = 8
 """So many of a pair's cheapest paths give the first bound on what it can have to pay."""
+
+MOST_LISTED = 100_000
+"""So many paths are listed, all pairs together, before the enumeration is given up (about 10 s, 200 MiB)."""
+
+MOST_DETAILED = 3_000
+"""The plans of so many paths are looked at, all pairs together (about 10 ms each)."""
 
 MOST_RIVALS = 300
 """A route is compared with at most so many others of its pair, the cheapest ones."""
@@ -52,7 +66,7 @@ def route_set(instance: Instance) -> RouteSet:
         found = _usable_routes(instance)
     outside = [Route(n, (), (), True) for n, p in enumerate(instance.pairs) if p.outside_cost is not None]
     routes = sorted([*found, *outside], key=lambda route: route.pair)
-    _refuse_stranded(instance, {route.pair for route in routes})
+    refuse_stranded(instance, {route.pair for route in routes})
     declared = instance.route_set is not None
     return RouteSet(instance, tuple(routes), complete=not declared, declared=declared)
 
@@ -93,29 +107,31 @@ def usage_ceilings(routes: RouteSet) -> Ceilings:
 def _usable_routes(instance: Instance) -> list[Route]:
     graph = RoadGraph.of(instance, road_time(instance, np.zeros(len(instance.roads))))
     searches = [paths_by_cost(graph, pair) for pair in instance.pairs]
-    problems: list[Problem] = []
-    first = [_take(instance, n, search, None, problems) for n, search in enumerate(searches)]
+    first = [_take(instance, n, search, None, MOST_LISTED) for n, search in enumerate(searches)]
     known = _with_plans(instance, first, np.zeros(len(instance.pairs)))
     ceiling = sweep(instance, _any_path(instance, graph, known)).cheapest.max(axis=1)
-    found = [
-        [*paths, *_take(instance, n, search, float(limit), problems)]
-        for n, (paths, search, limit) in enumerate(zip(first, searches, ceiling, strict=True))
-    ]
-    if problems:
-        raise InstanceError(problems, instance.name)
+    found: list[list[Path]] = []
+    for n, (paths, search, limit) in enumerate(zip(first, searches, ceiling, strict=True)):
+        room = MOST_LISTED - sum(map(len, found))
+        found.append([*paths, *_take(instance, n, search, float(limit), room)])
     on_paths = sweep(instance, _path_candidates(instance, found, known))
     kept = [
         [paths[k] for k in np.flatnonzero(usable.any(axis=1))]
         for paths, usable in zip(found, on_paths.usable, strict=True)
     ]
+    detailed = sum(map(len, kept))
+    if detailed > MOST_DETAILED:
+        raise _explosion(instance, f"{detailed} paths could be used, and their plans would have to be listed")
     slack = DROP_MARGIN * np.where(np.isfinite(on_paths.cheapest), on_paths.cheapest, 0.0).max(axis=1)
-    return _undominated(_with_plans(instance, kept, slack))
+    return undominated(_with_plans(instance, kept, slack))
 
 
-def _take(
-    instance: Instance, n: int, search: Iterator[Path], limit: float | None, problems: list[Problem]
-) -> list[Path]:
-    """The next paths of a pair: `REFERENCE_PATHS` of them, or all whose bound does not exceed ``limit``."""
+def _take(instance: Instance, n: int, search: Iterator[Path], limit: float | None, room: int) -> list[Path]:
+    """The next paths of a pair: `REFERENCE_PATHS` of them, or all whose bound does not exceed ``limit``.
+
+    Raises InstanceError beyond ``room`` paths, at once: looking at the other pairs too could take hours.
+    """
+    pair = instance.pairs[n]
     taken: list[Path] = []
     try:
         if limit is None:
@@ -124,14 +140,24 @@ def _take(
             if path.least_cost > limit * (1.0 + DROP_MARGIN):
                 break
             taken.append(path)
+            if len(taken) > room:
+                place = f"at the pair '{pair.origin}' to '{pair.destination}', number {n + 1}"
+                raise _explosion(
+                    instance, f"more than {MOST_LISTED} in all, {place} of {len(instance.pairs)}"
+                )
     except TooManyPathsError as error:
-        problems.append(
-            Problem(
-                "roads.csv", None, None, None, f"the paths are too many to enumerate: {error}.",
-                "Declare the routes in route_set.csv (origin,destination,path,plan).",
-            )
-        )  # fmt: skip
+        raise _explosion(instance, str(error)) from error
     return taken
+
+
+def _explosion(instance: Instance, how: str) -> InstanceError:
+    """The enumeration is given up: why, and what works without it."""
+    problem = Problem(
+        "roads.csv", None, None, None, f"the paths are too many to enumerate: {how}.",
+        "Give --generate-routes to `mpec solve`: it needs no enumeration. Or declare the routes in route_set.csv "
+        "(origin,destination,path,plan); `mpec routes` writes such a file.",
+    )  # fmt: skip
+    return InstanceError([problem], instance.name)
 
 
 def _with_plans(instance: Instance, paths: list[list[Path]], slack: Array) -> RouteSet:
@@ -154,7 +180,7 @@ def _with_plans(instance: Instance, paths: list[list[Path]], slack: Array) -> Ro
     return RouteSet(instance, tuple(routes), complete=False, declared=False)
 
 
-def _undominated(routes: RouteSet) -> list[Route]:
+def undominated(routes: RouteSet) -> list[Route]:
     """Drop what other routes of the pair beat in every period, until nothing more falls; without outside."""
     before = len(routes.routes) + 1
     while len(routes.routes) < before:
@@ -215,7 +241,7 @@ def _any_path(instance: Instance, graph: RoadGraph, known: RouteSet) -> list[Can
     return tables
 
 
-def _refuse_stranded(instance: Instance, served: set[int]) -> None:
+def refuse_stranded(instance: Instance, served: set[int]) -> None:
     """InstanceError for every pair with vehicles on the way and no route."""
     problems = []
     for n, pair in enumerate(instance.pairs):

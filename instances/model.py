@@ -17,10 +17,12 @@ from functools import cached_property
 from typing import Literal
 
 from instances.errors import InstanceError
+from instances.price_steps import step_problems
 from instances.tariff_rows import tariff_problems
 
 TariffMode = Literal["fixed", "dlmp", "regulated"]
 Polygon = Literal["outer", "inner"]
+Owner = Literal["leader", "rival"]
 
 
 @dataclass(frozen=True)
@@ -147,6 +149,12 @@ class Pair:
 
 @dataclass(frozen=True)
 class Station:
+    """A station of the leader, or of a rival: a rival's charging prices are data (``Instance.rival_prices``).
+
+    ``price_min``, ``price_max``: the box of the leader's prices; a rival's posted prices lie in it.
+    ``price_step``: charging prices are whole multiples of it, money/kWh; ``None``: any price in the box.
+    """
+
     id: str
     node: str
     bus: str
@@ -157,6 +165,8 @@ class Station:
     price_min: float
     price_max: float
     price_mean_max: float | None = None
+    owner: Owner = "leader"
+    price_step: float | None = None
 
     @property
     def tan_phi(self) -> float:
@@ -194,7 +204,7 @@ class Instance:
     """One game. All tuples keep the order of the files; the keys below are ids as in the files.
 
     trips[(origin, destination, period)] veh/h (missing = 0); wind[(scenario, period, farm)] kW;
-    tariff[(station, period)].
+    tariff[(station, period)]; rival_prices[(station, period)] money/kWh, for every station of a rival.
     """
 
     name: str
@@ -217,6 +227,7 @@ class Instance:
     tariff: Mapping[tuple[str, int], TariffRow] = field(default_factory=dict)
     route_set: tuple[DeclaredRoute, ...] | None = None
     source: Mapping[str, str] = field(default_factory=dict)
+    rival_prices: Mapping[tuple[str, int], float] = field(default_factory=dict)
 
     # ---- what the options change -------------------------------------------------------------
     def select(
@@ -226,13 +237,16 @@ class Instance:
         xi: float | None = None,
         kappa_per_h: float | None = None,
         tariff: TariffMode | None = None,
+        price_step: float | None = None,
     ) -> Instance:
         """The same game with other options; ``periods`` = (first, last) labels, inclusive.
 
-        Trips, wind and tariff keep the rows of the selected periods only, so that ``save`` writes a
-        complete instance. Raises ValueError when the labels are not in the instance or xi, kappa
+        ``price_step``: the leader's charging prices are multiples of it, money/kWh, at every station.
+
+        Trips, wind, tariff and rivals' prices keep the rows of the selected periods only, so that ``save``
+        writes a complete instance. Raises ValueError when the labels are not in the instance or xi, kappa
         are negative, and InstanceError (a ValueError) when the tariff mode's own rows are missing
-        or its mean cap can't be kept over the selected periods.
+        or its mean cap can't be kept over the selected periods, or where a station has no price on the grid.
         """
         users = self.users
         if xi is not None:
@@ -253,16 +267,23 @@ class Instance:
                 )
             chosen = tuple(p for p in self.periods if first <= p.id <= last)
         kept = {period.id for period in chosen}
+        stations = self.stations
+        if price_step is not None:
+            stations = tuple(
+                replace(s, price_step=price_step) if s.owner == "leader" else s for s in stations
+            )
         selected = replace(
             self,
             users=users,
+            stations=stations,
             periods=chosen,
             tariff_mode=tariff or self.tariff_mode,
             trips={key: flow for key, flow in self.trips.items() if key[2] in kept},
             wind={key: kw for key, kw in self.wind.items() if key[1] in kept},
             tariff={key: row for key, row in self.tariff.items() if key[1] in kept},
+            rival_prices={key: price for key, price in self.rival_prices.items() if key[1] in kept},
         )
-        problems = tariff_problems(selected)
+        problems = [*tariff_problems(selected), *step_problems(selected)]
         if problems:
             raise InstanceError(problems, self.name)
         return selected

@@ -23,6 +23,7 @@ from instances.model import (
     TariffRow,
     WindFarm,
 )
+from instances.rival_checks import is_rival
 from instances.route_checks import OUTSIDE, split_path, split_plan
 from instances.schema import FILES, SETTINGS_FILE, TABLES
 from instances.settings import Settings, read_settings
@@ -143,6 +144,7 @@ def _instance(settings: Settings, tables: Mapping[str, Table]) -> Instance:
     assert settings.feeder is not None
     assert settings.tariff_mode is not None
     rows = {file: table.rows for file, table in tables.items()}
+    posted = {(_t(r, "station"), _p(r)): _v(r, "price") for r in rows["rival_prices.csv"]}
     return Instance(
         name=settings.name,
         currency=settings.currency,
@@ -171,11 +173,12 @@ def _instance(settings: Settings, tables: Mapping[str, Table]) -> Instance:
         nodes=_nodes(tables["nodes.csv"], rows["roads.csv"]),
         roads=tuple(_road(r) for r in rows["roads.csv"]),
         pairs=tuple(_pair(r) for r in rows["vehicles.csv"]),
-        stations=tuple(_station(r) for r in rows["stations.csv"]),
+        stations=tuple(_station(r, posted) for r in rows["stations.csv"]),
         trips={(_t(r, "origin"), _t(r, "destination"), _p(r)): _v(r, "veh_per_h") for r in rows["trips.csv"]},
         wind={(_t(r, "scenario"), _p(r), _t(r, "farm")): _v(r, "available_kw") for r in rows["wind.csv"]},
         tariff={(_t(r, "station"), _p(r)): _tariff_row(r) for r in rows["tariff.csv"]},
         route_set=_route_set(tables["route_set.csv"]),
+        rival_prices=posted,
         source=settings.source,
     )
 
@@ -245,18 +248,23 @@ def _pair(row: Row) -> Pair:
     )
 
 
-def _station(row: Row) -> Station:
+def _station(row: Row, posted: Mapping[tuple[str, int], float]) -> Station:
+    name = _t(row, "station")
+    # a rival's box may be left blank: it is what its posted prices span
+    prices = [price for (station, _), price in posted.items() if station == name]
     return Station(
-        id=_t(row, "station"),
+        id=name,
         node=_t(row, "node"),
         bus=_t(row, "bus"),
         rated_kva=_v(row, "rated_kva"),
         power_factor=_v(row, "power_factor"),
         pile_kw=_v(row, "pile_kw"),
         available=row.flag("available") is True,
-        price_min=_v(row, "price_min"),
-        price_max=_v(row, "price_max"),
+        price_min=_or(row.value("price_min"), min(prices, default=0.0)),
+        price_max=_or(row.value("price_max"), max(prices, default=0.0)),
         price_mean_max=row.value("price_mean_max"),
+        owner="rival" if is_rival(row) else "leader",
+        price_step=row.value("price_step"),
     )
 
 

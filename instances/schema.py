@@ -204,6 +204,9 @@ VEHICLES = TableSchema(
     ),
     ("origin", "destination"),
 )
+LOWEST_PRICE = "Give the lowest charging price, money/kWh, 0 or more."
+HIGHEST_PRICE = "Give the highest charging price, money/kWh, 0 or more."
+
 STATIONS = TableSchema(
     "stations.csv",
     (
@@ -214,9 +217,15 @@ STATIONS = TableSchema(
         _power_factor(),
         _positive("pile_kw", "Give the power of one charging pile in kW, above 0."),
         Column("available", "flag", "Write 1 (open) or 0 (closed)."),
-        _at_least_0("price_min", "Give the lowest charging price, money/kWh, 0 or more."),
-        _at_least_0("price_max", "Give the highest charging price, money/kWh, 0 or more."),
+        Column("price_min", "number", LOWEST_PRICE, filled=False, low=0.0),
+        Column("price_max", "number", HIGHEST_PRICE, filled=False, low=0.0),
         _optional("price_mean_max", "Give the cap on the mean price, money/kWh, or blank for none.", low=0.0),
+        Column("owner", "text", "Write leader or rival; blank means leader.", required=False, filled=False),
+        _optional(
+            "price_step",
+            "Give the step of which all charging prices are multiples, money/kWh, or blank for none.",
+            low=SMALLEST_POSITIVE,
+        ),
     ),
     ("station",),
 )
@@ -229,6 +238,17 @@ TARIFF = TableSchema(
         _optional("price_min", "Give the regulated tariff's floor, money/kWh, 0 or more.", low=0.0),
         _optional("price_max", "Give the regulated tariff's ceiling, money/kWh, 0 or more.", low=0.0),
         _optional("price_mean_max", "Give the cap on the regulated tariff's mean, money/kWh.", low=0.0),
+    ),
+    ("station", "period"),
+    optional=True,
+    may_be_empty=True,
+)
+RIVAL_PRICES = TableSchema(
+    "rival_prices.csv",
+    (
+        _id("station", "Give a station of stations.csv whose owner is rival."),
+        _period(),
+        _at_least_0("price", "Give the rival's posted charging price, money/kWh, 0 or more."),
     ),
     ("station", "period"),
     optional=True,
@@ -259,6 +279,7 @@ TABLES = (
     VEHICLES,
     STATIONS,
     TARIFF,
+    RIVAL_PRICES,
     ROUTE_SET,
 )
 SETTINGS_FILE = "instance.toml"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from instances.errors import Problem
 from instances.references import check_period, check_reference, known_ids, refuse
+from instances.rival_checks import check_owner, check_step
 from instances.tables import Row, Table
 
 Nodes = dict[str, Row] | None
@@ -97,6 +98,7 @@ def check_stations(table: Table, buses: Table, nodes: Nodes, problems: list[Prob
         check_reference(table, row, "bus", known, "bus of buses.csv", cure, problems)
         cure = f"Give the road node where station '{name}' is."
         check_reference(table, row, "node", nodes, "node of the road network", cure, problems)
+        check_owner(table, row, problems)
         low, high, mean = row.value("price_min"), row.value("price_max"), row.value("price_mean_max")
         if low is not None and high is not None and low > high:
             message = f"is above price_max ({high:g})."
@@ -105,3 +107,4 @@ def check_stations(table: Table, buses: Table, nodes: Nodes, problems: list[Prob
             message = f"is below price_min ({low:g}), so no price is allowed."
             cure = "Give a cap of price_min or more, or leave it blank."
             refuse(problems, table, row, "price_mean_max", message, cure)
+        check_step(table, row, problems)

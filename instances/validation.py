@@ -9,6 +9,7 @@ from itertools import pairwise, product
 from instances.errors import Problem
 from instances.feeder_checks import check_feeder
 from instances.references import check_period, check_reference, known_ids, refuse
+from instances.rival_checks import check_rival_prices
 from instances.route_checks import check_route_set
 from instances.schema import SETTINGS_FILE
 from instances.settings import Settings
@@ -31,6 +32,7 @@ def check(tables: Mapping[str, Table], settings: Settings | None, problems: list
     check_trips(tables["trips.csv"], tables["vehicles.csv"], periods, nodes, problems)
     check_stations(tables["stations.csv"], tables["buses.csv"], nodes, problems)
     _check_tariff(tables["tariff.csv"], tables["stations.csv"], periods, settings, problems)
+    check_rival_prices(tables["rival_prices.csv"], tables["stations.csv"], periods, problems)
     check_route_set(tables, nodes, problems)
 
 

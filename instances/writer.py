@@ -15,6 +15,9 @@ from instances.schema import SETTINGS_FILE, TABLES
 
 Value = str | float | int | bool | None
 
+_SELDOM = ("owner", "price_step")
+"""Columns that are written only where some row has a value."""
+
 
 def save(instance: Instance, folder: str | os.PathLike[str]) -> Path:
     """Write the instance's files into ``folder`` (made if need be) and return it.
@@ -42,12 +45,20 @@ def files_of(instance: Instance) -> dict[str, str]:
         del rows["route_set.csv"]
     if not instance.tariff:
         del rows["tariff.csv"]
+    if not instance.rival_prices:
+        del rows["rival_prices.csv"]
     files = {SETTINGS_FILE: _settings(instance)}
     for schema in TABLES:
         if schema.file in rows:
             header = [column.name for column in schema.columns]
-            files[schema.file] = _csv(header, rows[schema.file])
+            kept = [i for i, name in enumerate(header) if name not in _SELDOM or _given(rows[schema.file], i)]
+            cells = ([row[i] for i in kept] for row in rows[schema.file])
+            files[schema.file] = _csv([header[i] for i in kept], cells)
     return files
+
+
+def _given(rows: Sequence[Sequence[Value]], column: int) -> bool:
+    return any(row[column] is not None for row in rows)
 
 
 def number(value: float) -> str:
@@ -124,6 +135,8 @@ def _rows(i: Instance) -> dict[str, list[tuple[Value, ...]]]:
                 s.price_min,
                 s.price_max,
                 s.price_mean_max,
+                None if s.owner == "leader" else s.owner,
+                s.price_step,
             )
             for s in i.stations
         ],
@@ -131,6 +144,7 @@ def _rows(i: Instance) -> dict[str, list[tuple[Value, ...]]]:
             (*key, row.price_per_kwh, row.price_min, row.price_max, row.price_mean_max)
             for key, row in i.tariff.items()
         ],
+        "rival_prices.csv": [(*key, price) for key, price in i.rival_prices.items()],
         "route_set.csv": [
             (r.origin, r.destination, ">".join(r.path), ";".join(f"{s}:{number(kwh)}" for s, kwh in r.plan))
             for r in i.route_set or ()

@@ -48,8 +48,14 @@ def solve(instance: Instance, **options: Any) -> Equilibrium:
     """
     from mpec.options import SolveOptions
     from mpec.orchestrator import solve_game
+    from mpec.route_rounds import solve_on_generated_routes
 
-    return solve_game(instance, SolveOptions(**options))
+    chosen = SolveOptions(**options)
+    return (
+        solve_on_generated_routes(instance, chosen)
+        if chosen.generate_routes
+        else solve_game(instance, chosen)
+    )
 
 
 def respond(instance: Instance, prices: np.ndarray, *, pessimistic: bool = False) -> Equilibrium:

@@ -28,7 +28,7 @@ import numpy as np
 import instances
 from instances.model import Instance
 from mpec.followers.answer import Follower
-from mpec.gravitational_search import price_box, project_mean_caps
+from mpec.gravitational_search import price_limits, project_mean_caps
 from mpec.storage import json_text
 
 Array = np.ndarray[Any, Any]
@@ -50,9 +50,9 @@ _PARTS = {
 
 def population(instance: Instance, size: int, seed: int) -> Array:
     """Random prices (size, M, T) in the box and under the mean caps."""
-    low, high, cap = price_box(instance)
+    low, high, cap = price_limits(instance)
     random = np.random.default_rng([seed, 7]).random((size, len(low), len(instance.periods)))
-    return project_mean_caps(low[:, None] + random * (high - low)[:, None], low, high, cap)
+    return project_mean_caps(low + random * (high - low), low, high, cap)
 
 
 def measure(instance: Instance, *, size: int, batches: int, single: int) -> dict[str, Any]:

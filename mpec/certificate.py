@@ -30,6 +30,7 @@ from formulations.route_records import RouteSet
 from instances.model import Instance
 from mpec import result_folder, tolerances
 from mpec.checks import bound, electricity, equations, users
+from mpec.checks.all_routes import AllRoutes, search_all_routes
 from mpec.checks.record import Check, RecheckOutcome, RecheckState, failed, guarded, worst
 from mpec.checks.verdict import Certificate, Verdict
 from mpec.equilibrium import Equilibrium, Point
@@ -86,7 +87,11 @@ def certify(
     if lower is not None and point is not None and found.answer is not None and pessimistic_seconds > 0:
         tie = least_profit(instance, point, found.answer, routes=routes, seconds=pessimistic_seconds)
     verdict = _verdict(equilibrium, checks, gap, target_gap, recheck, assumed)
+    every = AllRoutes(None)
+    if lower is not None and point is not None and found.answer is not None:
+        every = search_all_routes(instance, point, found.answer)
     notes = _notes(instance, equilibrium, found, verdict, recheck, assumed, ms, gap, target_gap)
+    notes = [*_route_notes(instance, lower is not None, every), *notes]
     notes += [] if tie is None else tie.notes
     ac_error = _ac_error(instance, point, found.answer, notes) if lower is not None else None
     return Certificate(
@@ -103,6 +108,7 @@ def certify(
         checks=tuple(checks),
         big_m=ms.rows,
         route_set="complete" if instance.route_set is None else "declared",
+        all_routes=every,
         notes=tuple(notes),
         profit_on_tolerance=found.on_tolerance,
         tolerance_allowance=found.allowance,
@@ -234,8 +240,6 @@ def _notes(
     target_gap: float,
 ) -> list[str]:
     notes = []
-    if instance.route_set is not None:
-        notes.append("Game and judge are restricted to the declared route set.")
     if equilibrium.point is None:
         if equilibrium.status == "infeasible" and verdict == "NO_POINT":
             notes.append("Infeasibility is claimed, but was not re-proved.")
@@ -264,6 +268,16 @@ def _notes(
             f"by more than 1e-9 (allowed: {tolerances.EPSILON:g}): it is a bound of the eps-game."
         )
     return notes
+
+
+def _route_notes(instance: Instance, judged: bool, every: AllRoutes) -> list[str]:
+    """What a declared route set means for the verdict; nothing to say of a complete one."""
+    if instance.route_set is None:
+        return []
+    said = ["Game and judge are restricted to the declared route set."]
+    if judged:
+        said.append(f"The bound is stated for the declared route set; {every.sentence(instance.currency)}.")
+    return said
 
 
 def _ac_error(

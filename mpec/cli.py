@@ -24,6 +24,7 @@ from mpec.commands.common import (
     explain,
     input_errors,
 )
+from mpec.commands.new_options import add_new_options
 
 _EPILOG = """exit codes: 0 done, 1 internal error, 2 bad input or usage, 3 EQUILIBRIUM (gap above target or
 bound not rechecked), 4 REJECTED, 5 INFEASIBLE or no point found in time. `mpec COMMAND --help` lists the
@@ -86,6 +87,12 @@ def _model_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--kappa", type=_number(0), metavar="K", help="the users' value of time, money/h")
     group.add_argument(
         "--periods", type=_periods, metavar="A-B", help="only these periods (labels, inclusive)"
+    )
+    group.add_argument(
+        "--price-step",
+        type=_number(0, strict=True),
+        metavar="STEP",
+        help="the leader's charging prices are multiples of this, money/kWh",
     )
 
 
@@ -151,8 +158,26 @@ def _add_game_commands(add: Callable[[str, str], argparse.ArgumentParser]) -> No
     solve = add("solve", "a certified equilibrium")
     _model_options(solve)
     _solve_options(solve)
+    solve.add_argument(
+        "--generate-routes",
+        action="store_true",
+        help="no enumeration: routes by column generation, completed at the equilibrium (a declared set)",
+    )
     _seed_option(solve)
     _output_options(solve, folder=True, resume=True)
+
+    routes = add("routes", "a route set without enumeration, for route_set.csv")
+    _model_options(routes)
+    group = routes.add_argument_group("the generation")
+    group.add_argument(
+        "--samples", type=_count, metavar="N", help="price vectors per period (default: 24, or 96 in all)"
+    )
+    _seed_option(routes)
+    routes.add_argument(
+        "--out", type=Path, metavar="FILE", help="default runs/<instance>-routes/route_set.csv"
+    )
+    routes.add_argument("--force", action="store_true", help="replace the file that is there")
+    _output_options(routes, folder=False)
 
     heuristic = add("heuristic", "the paper's iterative scheme (gravitational search)")
     _model_options(heuristic)
@@ -203,6 +228,8 @@ def _add_result_commands(add: Callable[[str, str], argparse.ArgumentParser]) -> 
 
 
 def _add_file_commands(add: Callable[[str, str], argparse.ArgumentParser]) -> None:
+    add_new_options(add("new", "an instance folder from your own roads and feeder"))
+
     assign = add("assign", "users' equilibrium of a plain road network, no charging")
     assign.add_argument("net", type=Path, metavar="NET", help="TNTP net file, or roads.csv")
     assign.add_argument("trips", type=Path, metavar="TRIPS", help="TNTP trips file, or trips.csv")
@@ -262,6 +289,7 @@ def parser() -> argparse.ArgumentParser:
 _HOMES = {
     "show": "game",
     "solve": "game",
+    "routes": "routes",
     "heuristic": "game",
     "respond": "game",
     "compare": "game",
@@ -269,6 +297,7 @@ _HOMES = {
     "study": "study",
     "report": "stored",
     "diff": "stored",
+    "new": "new",
     "assign": "files",
     "solve-bilevel": "files",
 }

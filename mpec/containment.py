@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from formulations.prices import owned, price_box
 from formulations.routes import RouteSet
 from mpec.electricity_cuts import bill_cut, idle_cost
 from mpec.followers.answer import Follower
@@ -72,16 +73,17 @@ def truth_of(follower: Follower, t: int, price: Array, incoming: Array, flows: A
     """What follows from flows (R,) at prices (M,) and incoming residuals (N,), with the favourable bill."""
     users, instance = follower.users, follower.instance
     answer = users.pack(flows, price, 0.0, False)
-    income = float(price @ answer.load)
+    sold = owned(instance) * answer.load
+    income = float(price @ sold)
     if instance.tariff_mode == "regulated":
         bill = 0.0
     elif instance.tariff_mode == "fixed":
         rates = [
             instance.tariff[s.id, instance.periods[t].id].price_per_kwh or 0.0 for s in instance.stations
         ]
-        bill = float(np.array(rates) @ answer.load)
+        bill = float(np.array(rates) @ sold)
     else:
-        bill = float(follower.dispatch.prices(t, answer.load[None])[0][0] @ answer.load)
+        bill = float(follower.dispatch.prices(t, answer.load[None])[0][0] @ sold)
     over = bool((answer.load > follower.capacity_kw * (1 + EPSILON)).any())
     dt = instance.period_h
     return Truth(
@@ -116,8 +118,7 @@ def answers(follower: Follower, prices: Array, *, starts: int = 4) -> list[list[
 def bent(follower: Follower, truth: Truth, rng: np.random.Generator) -> Truth:
     """The same flows at prices moved a little: used routes dearer than the cheapest by less than eps."""
     users, instance = follower.users, follower.instance
-    low = np.array([s.price_min for s in instance.stations])
-    high = np.array([s.price_max for s in instance.stations])
+    low, high = (ends[:, truth.t] for ends in price_box(instance))
     move = rng.choice([-1.0, 1.0], len(low)) * EPSILON * np.maximum(truth.price, 0.1)
     for _ in range(60):
         price = np.clip(truth.price + move, low, high)
@@ -293,8 +294,7 @@ def check_containment(routes: RouteSet, *, prices: int = 4, seed: int = 0, start
     follower = Follower(instance, routes)
     states = whole_states(routes)
     dispatches = [hour_dispatch(instance, s.t, s.box.high["load"]) for s in states]
-    low = np.array([[s.price_min] * len(states) for s in instance.stations])
-    high = np.array([[s.price_max] * len(states) for s in instance.stations])
+    low, high = price_box(instance)
     days = []
     for _ in range(prices):
         share = rng.random(low.shape) if rng.random() < 0.7 else np.round(rng.random(low.shape))

@@ -2,7 +2,8 @@
 
 (a) mean price caps, sum_t rho[m,t] <= T rho_cap[m]: multiplier cap[m] >= 0;
 (b) residual flow, incoming[rs,t] = residual[rs,t-1]: multiplier link[rs,t], free, 0 in the first hour;
-(c) tariff `regulated`: any feasible tariff c~ gives bill >= sum c~ P, so c~ itself is the multiplier.
+(c) tariff `regulated`: any feasible tariff c~ gives bill >= sum c~ P, so c~ itself is the multiplier (of the leader's
+    stations; what rivals pay is their own).
 
 For every choice   sum_t max_hour [profit - cap.rho - link_t.incoming + link_{t+1}.residual - dt c~.P]
 + sum_m cap[m] T rho_cap[m]   bounds the day's profit from above.
@@ -16,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from formulations.prices import owned
 from instances.model import Instance
 from mpec.expression import Expression, add_row
 from mpec.hour_state import HourBlock
@@ -47,7 +49,7 @@ class Multipliers:
             if t + 1 < self.link.shape[1]:
                 total.add(block.residual[n], float(self.link[n, t + 1]))
         if self.tariff is not None:
-            total.add_all(block.load, -instance.period_h * self.tariff[:, t])
+            total.add_all(block.load, -instance.period_h * owned(instance) * self.tariff[:, t])
         return total
 
     def to_json(self) -> dict[str, Any]:
@@ -144,6 +146,8 @@ def _regulated_bill(
 ) -> None:
     low, high, mean = regulated_limits(instance)
     for m, station in enumerate(instance.stations):
+        if station.owner == "rival":
+            continue  # its bill is its own, and the operator sets every station's tariff by itself
         v = -1
         if np.isfinite(mean[m]):
             v = model.add_variable(f"tariff_mean[{station.id}]")
@@ -168,7 +172,7 @@ def multipliers_from_duals(instance: Instance, rows: CouplingRows, duals: Array)
     link = np.where(rows.link >= 0, duals[rows.link], 0.0)
     tariff = None
     if instance.tariff_mode == "regulated":
-        tariff = feasible_tariff(instance, -duals[rows.tariff])
+        tariff = feasible_tariff(instance, np.where(rows.tariff >= 0, -duals[rows.tariff], 0.0))
     return Multipliers(cap, link, tariff)
 
 

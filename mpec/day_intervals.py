@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from formulations.prices import has_rivals
 from mpec.hour_solve import cut_hour, tighten_hour
 from mpec.hour_state import HourState
 from mpec.intervals import propagated
@@ -57,10 +58,12 @@ def tighten_day(run: Decomposition) -> None:
                 t,
                 *tighten_hour(run.routes, run.states[t], run.dispatches[t], CHAIN, run.cutoffs(t), 0.0),
             )
+    # What rivals pay for electricity is relaxed over their loads.
+    quantities = (*ALL, "load") if has_rivals(run.instance) and run.instance.tariff_mode == "dlmp" else ALL
     results = run.tasks.map(
         tighten_hour,
         [
-            (run.routes, s, d, ALL, run.cutoffs(s.t), _least_money(run))
+            (run.routes, s, d, quantities, run.cutoffs(s.t), _least_money(run))
             for s, d in zip(run.states, run.dispatches, strict=True)
         ],
     )

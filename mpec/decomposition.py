@@ -35,6 +35,9 @@ from mpec.tolerances import BOUND_MARGIN
 from mpec.value_cuts import complete_shares, shares_of
 
 Array = np.ndarray
+USED = 1e-3
+"""veh/h from which on a relaxed point's route counts as used."""
+
 SAMPLING_SECONDS = 1.7
 """What sampling prices and the polish after it take per hour of the day, about."""
 
@@ -252,7 +255,10 @@ class Decomposition:
         began = time.perf_counter()
         assert self.multipliers is not None
         sample = sample and self.limits.left() > SAMPLING_SECONDS * len(self.states)
-        self.search.near(np.column_stack([p.price for p in points]), self.multipliers, sample=sample)
+        used = np.column_stack([p.route_flow for p in points]) > USED
+        self.search.near(
+            np.column_stack([p.price for p in points]), self.multipliers, sample=sample, used=used
+        )
         self.timed("polish", began)
 
     def cutoffs(self, t: int) -> tuple[Cutoff, ...]:

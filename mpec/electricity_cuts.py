@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from formulations.prices import owned
 from mpec.followers.dispatch import DispatchSolver
 from mpec.tolerances import BOUND_MARGIN
 
@@ -48,4 +49,4 @@ def true_bill(solver: DispatchSolver, t: int, load: Array) -> float:
     """The leader's bill at ``load`` with the dual that suits it, money per period."""
     load = np.maximum(np.asarray(load, float), 0.0)
     price, _ = solver.prices(t, load[None])
-    return float(solver.instance.period_h * (price[0] @ load))
+    return float(solver.instance.period_h * (price[0] @ (owned(solver.instance) * load)))

@@ -2,7 +2,8 @@
 
 Nothing here comes from the reformulation, its bounds or its relaxations: no M, no tangent, no envelope.
 
-    prices, mean caps; (22), (23), (24), (26), (27) as equations; (29) t = t0 (1 + alpha ((x + b) / u)^beta);
+    prices (rivals' as posted, the leader's on their grid), mean caps; (22), (23), (24), (26), (27) as equations;
+    (29) t = t0 (1 + alpha ((x + b) / u)^beta);
     (31) as SOS1 sets of a route's flow and its excess cost; (1) with the products rho P and c P;
     the operator: its linear program's rows, its dual's rows, and equal objectives (products P times price);
     tariff `regulated`: the dual of max sum c P over the tariff's box and mean cap, which the leader pays.
@@ -23,7 +24,7 @@ import numpy as np
 
 import instances
 from formulations.routes import RouteSet, route_set
-from instances.model import Instance, Period, Road, Scenario
+from instances.model import Instance, Period, Road, Scenario, Station
 from mpec.solvers.session import SolverMissing
 
 Array = np.ndarray
@@ -176,10 +177,7 @@ class _Game:
         """All hours, what couples them, and the profit."""
         instance, model = self.instance, self.model
         periods = range(len(instance.periods))
-        self.price = [
-            [model.addVar(f"price {s.id} {t}", lb=s.price_min, ub=s.price_max) for t in periods]
-            for s in instance.stations
-        ]
+        self.price = [[self._price(s, t) for t in periods] for s in instance.stations]
         for station, row in zip(instance.stations, self.price, strict=True):
             if station.price_mean_max is not None:
                 model.addCons(self.scip.quicksum(row) <= len(row) * station.price_mean_max)
@@ -189,13 +187,16 @@ class _Game:
         for t in periods:
             load, residual, ceiling = self._users(t, residual, ceiling)
             loads.append(load)
-            for m in range(len(instance.stations)):
-                self._earn(instance.period_h, self.price[m][t] * load[m])
+            for m, station in enumerate(instance.stations):
+                if station.owner == "leader":
+                    self._earn(instance.period_h, self.price[m][t] * load[m])
         if instance.tariff_mode == "regulated":
             self._regulated(loads)
         for t in periods:
             if instance.tariff_mode == "fixed":
                 for m, station in enumerate(instance.stations):
+                    if station.owner == "rival":
+                        continue
                     rate = instance.tariff[station.id, instance.periods[t].id].price_per_kwh or 0.0
                     self._earn(-instance.period_h * rate, loads[t][m])
             elif instance.tariff_mode == "dlmp":
@@ -204,6 +205,18 @@ class _Game:
         profit = model.addVar("profit", lb=None, ub=None)
         model.addCons(profit <= self.scip.quicksum(self.terms))
         model.setObjective(profit, "maximize")
+
+    def _price(self, station: Station, t: int) -> Any:
+        """rho[m,t]: in its box, a multiple of its step where it has one; a rival's is posted."""
+        name = f"price {station.id} {t}"
+        if station.owner == "rival":
+            posted = self.instance.rival_prices[station.id, self.instance.periods[t].id]
+            return self.model.addVar(name, lb=posted, ub=posted)
+        price = self.model.addVar(name, lb=station.price_min, ub=station.price_max)
+        if station.price_step is not None:
+            count = self.model.addVar(f"steps {station.id} {t}", vtype="I", lb=0.0, ub=None)
+            self.model.addCons(price == station.price_step * count)
+        return price
 
     def _earn(self, factor: float, expression: Any) -> None:
         self.terms.append(factor * expression)
@@ -324,21 +337,25 @@ class _Game:
         for c, cost in lp.cost.items():
             reduced = cost - self.scip.quicksum(column_of[c])
             model.addCons(reduced == 0.0 if c in lp.free else reduced >= 0.0)
-        bill = []
+        bill, mine = [], []
         for m, station in enumerate(instance.stations):
             # The emergency supply's dual row: no price above VOLL.
             c = model.addVar(f"c {station.id} {name}", lb=None, ub=instance.feeder.voll_per_kwh)
             model.addCons(c == self.scip.quicksum(price[m]))
             bill.append(c * load[m])
+            if station.owner == "leader":
+                mine.append(bill[-1])
         spent = self.scip.quicksum(cost * x[c] for c, cost in lp.cost.items())
         total = self.scip.quicksum(dual_value) + self.scip.quicksum(bill)
         model.addCons(spent <= total)
-        self._earn(-instance.period_h * scenario.probability, self.scip.quicksum(bill))
+        self._earn(-instance.period_h * scenario.probability, self.scip.quicksum(mine))
 
     def _regulated(self, loads: list[list[Any]]) -> None:
         """bill = max {dt sum c P : c in its box, mean <= cap}, by its dual, which the leader minimises."""
         instance, model = self.instance, self.model
         for m, station in enumerate(instance.stations):
+            if station.owner == "rival":
+                continue
             rows = [instance.tariff[station.id, p.id] for p in instance.periods]
             mean = rows[0].price_mean_max
             over = None if mean is None else model.addVar(f"mean {station.id}", lb=0.0, ub=None)

@@ -116,7 +116,9 @@ def _station_panels(
         for (name, result), series in zip(results.items(), SERIES, strict=False):
             assert result.point is not None
             draw(panel, m, result, result.point, name, series, edges)
-        panel.set_title(f"{stations[m].id} (node {stations[m].node}, bus {stations[m].bus})", fontsize=9)
+        owner = ", a rival's" if stations[m].owner == "rival" else ""
+        title = f"{stations[m].id} (node {stations[m].node}, bus {stations[m].bus}{owner})"
+        panel.set_title(title, fontsize=9)
         panel.set_xlim(edges[0], edges[-1])
         panel.xaxis.get_major_locator().set_params(integer=True)
         if m % columns == 0:
@@ -170,7 +172,8 @@ def prices_figure(results: Mapping[str, Equilibrium]) -> Figure:
                 label="electricity, dual interval",
                 zorder=0.5,
             )
-            panel.axhspan(station.price_min, station.price_max, color="0.5", alpha=0.06, lw=0)
+            if station.owner == "leader":
+                panel.axhspan(station.price_min, station.price_max, color="0.5", alpha=0.06, lw=0)
             if station.price_mean_max is not None:
                 panel.axhline(station.price_mean_max, color=_GREY, ls=(0, (1, 3)), lw=1.2, label="mean cap")
 

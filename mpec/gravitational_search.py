@@ -15,8 +15,9 @@ with u uniform in [0, 1), R_ij the Euclidean distance (the passive and the inert
 kbest falling linearly from N to 2 % of N. Coordinates that leave the box are drawn anew.
 
 What the paper leaves open is handled in the open. Prices above a station's mean cap are projected onto
-it (Euclidean). Load above a station's capacity costs a penalty, and only prices whose answer respects
-every capacity may become the result. Such prices can be rare (where stations compete, a small difference
+it (Euclidean); where prices have a step, they are rounded to it before they are answered. Prices of rivals and of
+closed stations are not searched. Load above a station's capacity costs a penalty, and only prices whose answer
+respects every capacity may become the result. Such prices can be rare (where stations compete, a small difference
 moves everybody), so one agent of every run begins in the middle of the box (unless ``start`` says random).
 """
 
@@ -30,6 +31,7 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
+from formulations.prices import on_grid, price_box, searched
 from instances.model import Instance
 from mpec.equilibrium import BoundStep, Equilibrium
 from mpec.options import silent
@@ -120,14 +122,15 @@ def project_mean_caps(prices: Array, low: Array, high: Array, cap: Array) -> Arr
     """The nearest prices (…, M, T) in the box with mean over T <= cap (M,); inf for no cap.
 
     The projection is clip(rho - s) with one shift s >= 0 a station, found by bisection from the
-    allowed side, so that the result never exceeds the cap. Needs low <= cap.
+    allowed side, so that the result never exceeds the cap. low, high (M,) or (M, T); needs low <= cap.
     """
-    low, high = low[:, None], high[:, None]
+    if low.ndim == 1:
+        low, high = low[:, None], high[:, None]
     prices = np.clip(prices, low, high)
     over = prices.mean(axis=-1) > cap
     if not over.any():
         return prices
-    shortest, longest = np.zeros(over.shape), np.broadcast_to((high - low)[:, 0], over.shape).copy()
+    shortest, longest = np.zeros(over.shape), np.broadcast_to((high - low).max(axis=1), over.shape).copy()
     for _ in range(60):
         middle = 0.5 * (shortest + longest)
         above = np.clip(prices - middle[..., None], low, high).mean(axis=-1) > cap
@@ -135,13 +138,11 @@ def project_mean_caps(prices: Array, low: Array, high: Array, cap: Array) -> Arr
     return np.where(over[..., None], np.clip(prices - longest[..., None], low, high), prices)
 
 
-def price_box(instance: Instance) -> tuple[Array, Array, Array]:
-    """Lowest and highest price and mean cap (inf: none) of each station, (M,) each, money/kWh."""
-    stations = instance.stations
-    low = np.array([station.price_min for station in stations])
-    high = np.array([station.price_max for station in stations])
-    cap = np.array([math.inf if s.price_mean_max is None else s.price_mean_max for s in stations])
-    return low, high, cap
+def price_limits(instance: Instance) -> tuple[Array, Array, Array]:
+    """Lowest and highest prices (M, T), a rival's as posted, and mean caps (M,) (inf: none), money/kWh."""
+    low, high = price_box(instance)
+    cap = [math.inf if s.price_mean_max is None else s.price_mean_max for s in instance.stations]
+    return low, high, np.array(cap)
 
 
 class Answers(Protocol):
@@ -178,12 +179,14 @@ class _Judge:
     """
 
     def __init__(self, instance: Instance, answers: Answers) -> None:
-        self.answers = answers
-        self.low, self.high, self.cap = price_box(instance)
+        self.answers, self.instance = answers, instance
+        self.low, self.high, self.cap = price_limits(instance)
+        # Only these are searched: rivals post theirs, nobody sees those of closed stations.
+        self.free = np.flatnonzero(searched(instance))
         self.penalty = float(self.high.max()) + instance.feeder.voll_per_kwh
         least = min(station.capacity_kw for station in instance.stations)
         self.negligible = AIM * max(least, 1.0) * instance.period_h
-        self.shape = len(instance.stations), len(instance.periods)
+        self.shape = len(self.free), len(instance.periods)
         self.prices: Array | None = None
         self.profit = -math.inf
         self.run_profit = -math.inf
@@ -192,19 +195,22 @@ class _Judge:
         self.evaluations = 0
 
     def to_prices(self, position: Array) -> Array:
-        """Prices (n, M, T) of positions (n, M T) in [0, 1]."""
-        width = (self.high - self.low)[:, None]
-        return np.asarray(self.low[:, None] + position.reshape(-1, *self.shape) * width)
+        """Prices (n, M, T) of positions (n, free stations x T) in [0, 1]."""
+        prices = np.repeat(self.low[None], len(position), axis=0)
+        width = (self.high - self.low)[self.free]
+        prices[:, self.free] = self.low[self.free] + position.reshape(-1, *self.shape) * width
+        return np.asarray(prices)
 
     def repair(self, position: Array) -> Array:
         """Positions whose prices respect the mean caps."""
-        width = np.where(self.high > self.low, self.high - self.low, 1.0)[:, None]
+        low, width = self.low[self.free], (self.high - self.low)[self.free]
         prices = project_mean_caps(self.to_prices(position), self.low, self.high, self.cap)
-        scaled = np.clip((prices - self.low[:, None]) / width, 0.0, 1.0)
+        scaled = np.clip((prices[:, self.free] - low) / width, 0.0, 1.0)
         return np.asarray(scaled.reshape(position.shape))
 
     def fitness(self, position: Array) -> Array:
         prices = project_mean_caps(self.to_prices(position), self.low, self.high, self.cap)
+        prices = on_grid(self.instance, prices)
         profit, overload = self.answers.evaluate(prices)
         allowed = overload <= self.negligible
         self.evaluations += len(position)

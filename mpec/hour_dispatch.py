@@ -16,6 +16,7 @@ import scipy.sparse as sp
 
 from formulations.distribution import distribution_block
 from formulations.feasible_points import InteriorPoint, interior_points
+from formulations.prices import owned
 from instances.model import Instance
 from mpec.bounds import AffinePoint, drop_never_binding, multiplier_bounds, slack_bounds
 from mpec.complementarity import Bound, Pair
@@ -44,7 +45,7 @@ class ScenarioProgram:
 
 @dataclass(frozen=True)
 class HourDispatch:
-    """Either a constant tariff (M,), or the scenarios' programs; both None under `regulated`."""
+    """Either a constant tariff (M,), 0 at rivals' stations, or the scenarios' programs; both None under `regulated`."""
 
     t: int
     period_h: float
@@ -62,7 +63,7 @@ def hour_dispatch(instance: Instance, t: int, load_high: Array, exact: bool = Tr
     if instance.tariff_mode == "fixed":
         period = instance.periods[t].id
         prices = [instance.tariff[s.id, period].price_per_kwh for s in instance.stations]
-        return HourDispatch(t, instance.period_h, np.array(prices, dtype=float))
+        return HourDispatch(t, instance.period_h, owned(instance) * np.array(prices, dtype=float))
     if instance.tariff_mode == "regulated" or not exact:
         return HourDispatch(t, instance.period_h, None)
     programs = tuple(_scenario(instance, t, s, load_high) for s in range(len(instance.scenarios)))
@@ -134,11 +135,15 @@ def _affine(point: InteriorPoint, instance: Instance, recovery: Recovery) -> Aff
 
 @dataclass(frozen=True)
 class DispatchRows:
-    """What was written for one hour: the bill, every pair, and the report of the Ms that are in use."""
+    """What was written for one hour: the bill, every pair, the report of the Ms that are in use.
+
+    ``prices``: per station dV/dP_m, money per kW, by the multipliers; the bill is that of all stations, rivals' too.
+    """
 
     bill: Expression
     pairs: tuple[Pair, ...] = ()
     report: tuple[big_m.BigM, ...] = ()
+    prices: tuple[Expression, ...] = ()
 
 
 def add_dispatch(
@@ -155,6 +160,7 @@ def add_dispatch(
         return DispatchRows(bill.add_all(load, data.period_h * data.tariff))
     pairs: list[Pair] = []
     report: list[big_m.BigM] = []
+    prices = tuple(Expression() for _ in load)
     for program in data.scenarios:
         rows = program.rows
         kkt = add_kkt(
@@ -173,7 +179,10 @@ def add_dispatch(
         bill.add_all(kkt.primal, optimiser.cost).add_all(load, optimiser.given_cost)
         held = kkt.multiplier >= 0
         bill.add_all(kkt.multiplier[held], -rows.right[held])
-    return DispatchRows(bill, tuple(pairs), tuple(report))
+        by_load = rows.given_matrix[held].toarray()
+        for m, price in enumerate(prices):
+            price.add_all(kkt.multiplier[held], -by_load[:, m]).shift(float(optimiser.given_cost[m]))
+    return DispatchRows(bill, tuple(pairs), tuple(report), prices)
 
 
 def _bounded(pair: Pair) -> bool:

@@ -5,7 +5,8 @@ maximum over them bounds the hour's profit from above. What is nonlinear is held
 road times by tangents and chords (29), residuals and the users' bill by McCormick rows (24), and the
 users' choice (31) by big-M pairs with derived Ms. Value-function cuts hold the bill from above.
 
-Revenue:  dt * sum_rs (cmin Wmod - kappa V - outside_cost w_out),  V = vehicle-hours of the pair.
+Revenue:  dt * sum_rs (cmin Wmod - kappa V - outside_cost w_out),  V = vehicle-hours of the pair, less what is
+paid to rivals, dt * sum posted price * P.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from formulations.congestion import RoadCost
+from formulations.prices import grid_ends, posted_payments, price_steps
 from formulations.routes import RouteSet
 from instances.model import Instance
 from mpec.envelopes import (
@@ -33,6 +35,7 @@ from mpec.hour_state import HourBlock, HourState
 from mpec.intervals import longest_stay
 from mpec.linear_model import LinearModel
 from mpec.residual_rows import add_residual_rows
+from mpec.rival_bill import cost_without_leader, rivals_share
 from mpec.tolerances import DELTA, EPSILON
 from mpec.value_cuts import add_value_cut
 
@@ -70,12 +73,14 @@ class HourBuilder:
 
     def build(self) -> HourBlock:
         self.block = self._columns()
+        self._price_grid()
         self._flow_rows()
         self._road_rows()
         add_residual_rows(self)
         self._bill_rows()
         self._choice_rows()
         self._leader_products()
+        self._rivals_income()
         for i, reference in enumerate(self.state.references):
             add_value_cut(self, reference, i)
         self._electricity_rows()
@@ -91,24 +96,43 @@ class HourBuilder:
             self.block.electricity.plus(self.block.dispatch.bill)
             return
         most = float(instance.feeder.voll_per_kwh * instance.period_h * self.box.high["load"].sum()) + 1.0
-        bill = self.model.add_variable(self.name("electricity_bill"), self._least_bill(), most)
+        idle, idle_most = cost_without_leader(self)
+        bill = self.model.add_variable(self.name("electricity_bill"), self._least_bill(idle_most), most)
         self.block.electricity.add(bill)
         for i, cut in enumerate(self.state.bill_cuts):
-            row = Expression(constant=self.state.idle_cost - cut.level).add(bill).add_all(load, -cut.slope)
+            row = idle.copy().shift(-cut.level).add(bill).add_all(load, -cut.slope)
             add_row(self.model, self.name("electricity_cut", i), row, lower=0.0)
         if self.state.exact_dispatch:
             self.block.dispatch = add_dispatch(self.model, data, load, self.prefix, self.state.dispatch_pairs)
             exact = self.block.dispatch.bill.copy().add(bill, -1.0)
+            exact.plus(rivals_share(self, self.block.dispatch.prices), -1.0)
             add_row(self.model, self.name("electricity_exact"), exact, 0.0, 0.0)
 
-    def _least_bill(self) -> float:
+    def _price_grid(self) -> None:
+        """Prices with a step are a whole number of steps: what the prices are anyway, so the bound only tightens."""
+        least, most = grid_ends(self.instance)
+        for m, step in enumerate(price_steps(self.instance)):
+            if step > 0.0:
+                station = self.instance.stations[m].id
+                count = self.model.add_variable(
+                    self.name("price_steps", station), float(least[m]), float(most[m]), integer=True
+                )
+                row = Expression().add(self.block.price[m]).add(count, -float(step))
+                add_row(self.model, self.name("price_steps", station), row, 0.0, 0.0)
+
+    def _rivals_income(self) -> None:
+        """What users pay at rivals' stations is not the leader's: posted price times load, linear."""
+        paid = self.instance.period_h * posted_payments(self.instance)[:, self.state.t]
+        self.block.revenue.add_all(self.block.load, -paid)
+
+    def _least_bill(self, idle: float) -> float:
         """The best of the cuts' least values over the loads; -inf without cuts.
 
         A multiple of VOLL is no bound here: where a station's kvar make room for wind, prices fall below -VOLL.
         """
         low, high = self.box.low["load"], self.box.high["load"]
         least = [
-            cut.level - self.state.idle_cost + float(np.minimum(cut.slope * low, cut.slope * high).sum())
+            cut.level - idle + float(np.minimum(cut.slope * low, cut.slope * high).sum())
             for cut in self.state.bill_cuts
         ]
         return max(least, default=-np.inf)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from formulations.prices import owned
 from instances.model import Instance
 from mpec.equilibrium import Point
 
@@ -14,7 +15,7 @@ def indicators(instance: Instance, point: Point) -> dict[str, float]:
     users_cost      dt sum_rs,k w_k c_k, money (driving and charging time, bills, outside costs)
     vehicle_hours   dt (sum_a x_a t_a + sum_k w_k charging time (30)), veh h
     dso_cost        sum_s p_s [import + curtailment + VOLL (shedding + emergency)] dt, money (4)
-    energy_sold_kwh, curtailment_kwh, shedding_kwh, emergency_kwh
+    energy_sold_kwh (the leader's), curtailment_kwh, shedding_kwh, emergency_kwh
     """
     dt, feeder = instance.period_h, instance.feeder
     pile = {s.id: s.pile_kw for s in instance.stations}
@@ -40,7 +41,7 @@ def indicators(instance: Instance, point: Point) -> dict[str, float]:
         "dso_cost": bought
         + feeder.curtailment_per_kwh * curtailed
         + feeder.voll_per_kwh * (shed + emergency),
-        "energy_sold_kwh": dt * float(point.load_kw.sum()),
+        "energy_sold_kwh": dt * float(owned(instance) @ point.load_kw.sum(axis=1)),
         "curtailment_kwh": curtailed,
         "shedding_kwh": shed,
         "emergency_kwh": emergency,

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from formulations.congestion import road_time
+from formulations.prices import price_box
 from formulations.routes import RouteSet, hour_routes
 from instances.model import Instance
 from mpec.tolerances import BOUND_MARGIN, DELTA, EPSILON
@@ -81,8 +82,9 @@ def first_intervals(routes: RouteSet, t: int, incoming_low: Array, incoming_high
     instance = routes.instance
     shape = len(instance.pairs), len(routes.routes), len(instance.roads), len(instance.stations)
     pairs, many, roads, stations = shape
+    least, most_price = price_box(instance)
     low = {
-        "price": np.array([s.price_min for s in instance.stations]),
+        "price": least[:, t].copy(),
         "incoming": np.asarray(incoming_low, float).copy(),
         "road_flow": np.zeros(roads),
         "route_flow": np.zeros(many),
@@ -91,7 +93,7 @@ def first_intervals(routes: RouteSet, t: int, incoming_low: Array, incoming_high
         **{q: np.zeros(pairs) for q in ("residual", "modified", "cheapest")},
     }
     high = {
-        "price": np.array([s.price_max for s in instance.stations]),
+        "price": most_price[:, t].copy(),
         "incoming": np.asarray(incoming_high, float).copy(),
         "road_flow": np.full(roads, np.inf),
         "route_flow": np.full(many, np.inf),

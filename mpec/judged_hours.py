@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from formulations.charging_plan import ENERGY_ROUNDING
+from formulations.prices import owned
 from formulations.route_reading import ReadRoute
 from formulations.routes import RouteSet
 from formulations.traffic import incoming_residual
@@ -39,12 +40,14 @@ class JudgedHour:
 
     profit  money of the hour; under tariff `regulated` the revenue alone, as the bill couples the hours.
     size    money that moves in the hour, for tolerances
+    own     (M,) 1 for the leader's stations, 0 for rivals'
     """
 
     t: int
     values: Mapping[str, Array]
     profit: float
     size: float
+    own: Array
 
     def lagrangian(self, multipliers: Multipliers, period_h: float) -> tuple[float, float]:
         """(l_t, the sum of the absolute terms)."""
@@ -53,7 +56,7 @@ class JudgedHour:
         if self.t + 1 < multipliers.link.shape[1]:
             terms.append(multipliers.link[:, self.t + 1] * self.values["residual"])
         if multipliers.tariff is not None:
-            terms.append(-period_h * multipliers.tariff[:, self.t] * self.values["load"])
+            terms.append(-period_h * multipliers.tariff[:, self.t] * self.own * self.values["load"])
         total = self.profit + float(sum(part.sum() for part in terms))
         return total, self.size + float(sum(np.abs(part).sum() for part in terms))
 
@@ -66,12 +69,12 @@ def judged_hours(routes: RouteSet, point: Point) -> list[JudgedHour]:
     bill_price = np.asarray(point.electricity_price, float)
     incoming = incoming_residual(instance, traffic.residual)
     flows, known = _route_flows(routes, answer)
-    hours = []
+    own, hours = owned(instance), []
     for t in range(len(instance.periods)):
         price, load = prices[:, t], traffic.load_kw[:, t]
         cheapest = _cheapest(answer, len(instance.pairs), t)
         dt = instance.period_h
-        income, bill = dt * float(price @ load), dt * float(bill_price[:, t] @ load)
+        income, bill = dt * float(price @ (own * load)), dt * float(bill_price[:, t] @ (own * load))
         values = {
             "price": price, "load": load, "incoming": incoming[:, t], "residual": traffic.residual[:, t],
             "modified": traffic.vehicles[:, t], "road_flow": traffic.road_flow[:, t], "cheapest": cheapest,
@@ -79,7 +82,7 @@ def judged_hours(routes: RouteSet, point: Point) -> list[JudgedHour]:
             "slack": _slack(routes, price, traffic.road_time_h[:, t], cheapest),
         }  # fmt: skip
         profit = income if instance.tariff_mode == "regulated" else income - bill
-        hours.append(JudgedHour(t, values, profit, abs(income) + abs(bill) + 1.0))
+        hours.append(JudgedHour(t, values, profit, abs(income) + abs(bill) + 1.0, own))
     return hours
 
 

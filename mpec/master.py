@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from formulations.prices import owned
 from instances.model import Instance
 from mpec.coupling import Multipliers, feasible_tariff, mean_caps, regulated_limits
 from mpec.expression import Expression, add_row
@@ -106,7 +107,7 @@ class Master:
             if t + 1 < link.shape[1]:
                 row.add(int(link[n, t + 1]), -float(point.residual[n]))
         if tariff is not None:
-            row.add_all(tariff[:, t], self.instance.period_h * point.load)
+            row.add_all(tariff[:, t], self.instance.period_h * owned(self.instance) * point.load)
         return row
 
 

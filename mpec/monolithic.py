@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from formulations.prices import has_steps, price_box
 from formulations.routes import RouteSet, route_set
 from instances.model import Instance
 from mpec.bound_record import state_to_json
@@ -22,6 +23,7 @@ from mpec.hour_state import HourState, first_states
 from mpec.model_files import write_model
 from mpec.model_health import findings
 from mpec.options import SolveOptions
+from mpec.price_grid import grid_prices
 from mpec.primal import Candidate, Primal
 from mpec.recheck import blamed_station, bound_beside, empty_hour_text
 from mpec.solvers import open_session
@@ -167,7 +169,8 @@ def _best_point(
     allowed."""
     primal = Primal(routes)
     stations = routes.instance.stations
-    middle = np.array([[0.5 * (s.price_min + s.price_max)] * len(day.blocks) for s in stations])
+    low, high = price_box(routes.instance)
+    middle = 0.5 * (low + high)
     tries: list[tuple[Array, Array]] = []
     if x is not None:
         points = [read_point(block, x) for block in day.blocks]
@@ -178,7 +181,10 @@ def _best_point(
     capacity = max(s.capacity_kw for s in stations)
     for prices, used in tries:
         start = primal.answer(prices)
-        for candidate in (start, primal.improve(start, used)):
+        found = [start, primal.improve(start, used)]
+        if has_steps(routes.instance):
+            found = [primal.at(p) for p in grid_prices(primal.follower, [c.prices for c in found], None)]
+        for candidate in found:
             sound = candidate.excess <= 1e-7 * capacity and candidate.violation <= 5e-7
             if sound and (best is None or candidate.profit > best.profit) and accept(primal, candidate):
                 best = candidate

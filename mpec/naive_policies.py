@@ -14,9 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from formulations.prices import on_grid, owned, price_box
 from instances.model import Instance
 from mpec.followers.answer import Follower
-from mpec.gravitational_search import price_box, project_mean_caps
+from mpec.gravitational_search import price_limits, project_mean_caps
 
 Array = np.ndarray[Any, Any]
 
@@ -36,24 +37,26 @@ _STILL = 1e-9
 def policy_prices(instance: Instance, policy: str, *, seed: int = 0) -> Array:
     """The prices (M, T), money/kWh, of one of the policies. Raises ValueError for another name."""
     if policy == "flat":
-        return flat_prices(instance)
+        return on_grid(instance, flat_prices(instance))
     if policy == "cost-plus":
-        return cost_plus_prices(instance)
+        return on_grid(instance, cost_plus_prices(instance))
     if policy == "last-hour":
-        return last_hour_prices(instance, seed=seed)
+        return on_grid(instance, last_hour_prices(instance, seed=seed))
     raise ValueError(f"{policy!r} is no policy; choose flat, cost-plus or last-hour")
 
 
 def flat_prices(instance: Instance) -> Array:
     """rho[m, t] = mean cap of station m, or its dearest price where it has none, (M, T)."""
-    level = [s.price_max if s.price_mean_max is None else s.price_mean_max for s in instance.stations]
-    return np.tile(np.array(level)[:, None], (1, len(instance.periods)))
+    _, high, cap = price_limits(instance)
+    return np.asarray(np.where(np.isfinite(cap)[:, None], cap[:, None], high))
 
 
 def with_margin(instance: Instance, cost: Array) -> Array:
     """clip(cost + margin_m) with the largest margins that keep the mean caps, (M, T) from costs (M, T)."""
-    prices = np.zeros(cost.shape)
+    prices = price_box(instance)[0]
     for m, station in enumerate(instance.stations):
+        if station.owner == "rival":
+            continue
         cap = math.inf if station.price_mean_max is None else station.price_mean_max
         low, high = station.price_min - float(cost[m].max()), station.price_max - float(cost[m].min())
         if np.clip(cost[m] + high, station.price_min, station.price_max).mean() > cap:
@@ -87,27 +90,31 @@ def last_hour_prices(instance: Instance, *, seed: int = 0, menu: int = MENU) -> 
     the box), so that the rule moves prices between stations, not up. At last the day is shifted under the
     mean caps. Prices whose answer overloads a station are taken only when all of the menu's do.
     """
-    flat = flat_prices(instance)[:, 0]
-    choices = price_menu(instance, flat, menu, np.random.default_rng([seed, 1]))
+    flat = flat_prices(instance)
+    choices = price_menu(instance, flat[:, 0], menu, np.random.default_rng([seed, 1]))
+    rivals = owned(instance) == 0.0
     follower = Follower(instance)
     arriving = np.full(len(instance.pairs), instance.users.initial_residual)
-    chosen, prices = 0, np.zeros((len(flat), len(instance.periods)))
+    chosen, prices = 0, np.zeros(flat.shape)
     for t in range(len(instance.periods)):
+        choices[:, rivals] = flat[rivals, t]
         prices[:, t] = choices[chosen]
         load, leaving, bill = follower.hour(t, choices, np.tile(arriving, (len(choices), 1)))
         arriving = leaving[chosen]
         chosen = best_hour(choices, load, bill, follower.capacity_kw)
-    low, high, cap = price_box(instance)
+    low, high, cap = price_limits(instance)
     return project_mean_caps(prices, low, high, cap)
 
 
 def price_menu(instance: Instance, flat: Array, count: int, rng: np.random.Generator) -> Array:
     """``count`` price vectors (K, M) with the mean share of the box that ``flat`` (M,) has, itself first."""
-    low, high, _ = price_box(instance)
+    low, high = (ends[:, 0] for ends in price_box(instance))
     width = np.where(high > low, high - low, 1.0)
     shares = (flat - low) / width
     steps = rng.uniform(-1.0, 1.0, (count - 1, len(flat)))
-    steps -= steps.mean(axis=1, keepdims=True)
+    moves = high > low
+    steps[:, ~moves] = 0.0
+    steps[:, moves] -= steps[:, moves].mean(axis=1, keepdims=True)
     # Small steps and large ones: users react to a tenth of a price, and to a thousandth.
     steps *= np.geomspace(MENU_STEPS[0], MENU_STEPS[1], count - 1)[:, None]
     room = np.where(steps > 0.0, (1.0 - shares) / np.maximum(steps, 1e-300), np.inf)

@@ -36,6 +36,7 @@ class SolveOptions:
     recheck     confirm the final bounds by a second, different run before CERTIFIED is said
     out         result folder, written after every iteration; None: nothing is written
     seed        for whatever is random
+    generate_routes  solve on routes generated without enumeration; the certificate says that the set is declared
     export      file that the single-level MILP is written to (.mps or .lp)
     say         called with a line of progress
 
@@ -55,6 +56,7 @@ class SolveOptions:
     out: Path | None = None
     seed: int = 0
     export: Path | None = None
+    generate_routes: bool = False
     say: Callable[[str], None] = field(default=silent, compare=False, repr=False)
 
     def __post_init__(self) -> None:

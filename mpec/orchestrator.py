@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,9 +30,10 @@ from mpec.storage import ResultError
 Array = np.ndarray
 
 
-def solve_game(instance: Instance, options: SolveOptions) -> Equilibrium:
+def solve_game(instance: Instance, options: SolveOptions, starts: Sequence[Array] = ()) -> Equilibrium:
     """Solve the game and return the best equilibrium with its bound; the caller judges and stores it.
 
+    ``starts``: prices (M, T) that are tried first, besides those of ``options.start``.
     With ``options.out`` every iteration is on the disk before the next begins: an interrupted run
     (time, Ctrl-C, kill) is continued with ``resume``. Raises SolverMissing for a cluster that doesn't
     answer, ResultError for a folder that can't be read or written.
@@ -52,7 +53,7 @@ def solve_game(instance: Instance, options: SolveOptions) -> Equilibrium:
         say=options.say,
         save=None if options.out is None else _Saver(options.out, options),
         accept=_judged,
-        starts=_starts(options, instance),
+        starts=[*starts, *_starts(options, instance)],
     )
     try:
         if options.resume and options.out is not None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
+from formulations.prices import price_box
 from instances.model import Instance
 from mpec.equilibrium import Array, Point
 
@@ -49,6 +51,7 @@ def sizes(instance: Instance) -> dict[str, float | int | str]:
     periods = instance.periods
     labels = f"{periods[0].id} ... {periods[-1].id}"
     vehicles = sum(instance.demand(pair, period) for pair in instance.pairs for period in periods)
+    rivals = sum(station.owner == "rival" for station in instance.stations)
     return {
         "instance": instance.name,
         "currency": instance.currency,
@@ -57,6 +60,7 @@ def sizes(instance: Instance) -> dict[str, float | int | str]:
         "stations": len(instance.stations),
         "road nodes": len(instance.nodes),
         "one-way roads": len(instance.roads),
+        **({"stations of rivals": rivals} if rivals else {}),
         "O-D pairs": len(instance.pairs),
         "vehicles": round(vehicles * instance.period_h, 3),
         "buses": len(instance.buses),
@@ -73,11 +77,9 @@ def sizes(instance: Instance) -> dict[str, float | int | str]:
 
 def middle_prices(instance: Instance) -> Array:
     """Prices (M, T) in the middle of each station's box, not above its mean cap."""
-    middle = []
-    for station in instance.stations:
-        price = 0.5 * (station.price_min + station.price_max)
-        middle.append(price if station.price_mean_max is None else min(price, station.price_mean_max))
-    return np.repeat(np.array(middle)[:, None], len(instance.periods), axis=1)
+    low, high = price_box(instance)
+    caps = [math.inf if s.price_mean_max is None else s.price_mean_max for s in instance.stations]
+    return np.asarray(np.minimum(0.5 * (low + high), np.array(caps)[:, None]))
 
 
 def mechanisms(instance: Instance, point: Point) -> list[Mechanism]:

@@ -24,6 +24,7 @@ from typing import Any
 
 import numpy as np
 
+from formulations.prices import owned
 from formulations.route_records import RouteSet
 from formulations.routes import route_set
 from formulations.tariff import regulated_tariff
@@ -110,6 +111,7 @@ class _Search:
 
     def __post_init__(self) -> None:
         self.prices = np.asarray(self.point.prices, float)
+        self.own = owned(self.instance)
         self.flows = _flows(self.routes, self.answer, len(self.instance.periods))
         turnover = np.abs(self.prices) * self.answer.traffic.load_kw
         self.size = max(self.instance.period_h * float(turnover.sum()), 1e-9)
@@ -154,10 +156,10 @@ class _Search:
     def _hour(self, t: int, part: UsersPolytope, exact: bool) -> tuple[float, float]:
         """Least profit of one period over a polytope of users' answers: (bound, value or NaN)."""
         instance, dt = self.instance, self.instance.period_h
-        rho = self.prices[:, t]
+        rho = self.own * self.prices[:, t]
         low, high = _load_range(part)
         if instance.tariff_mode == "fixed":
-            margin = dt * (rho - worst_bill.fixed_bill(instance)[:, t])
+            margin = dt * (rho - self.own * worst_bill.fixed_bill(instance)[:, t])
             solved = _minimise(part.model, part.load, margin)
             if solved is None:
                 raise ArithmeticError("no answer of the users respects the stations' capacities")
@@ -207,7 +209,8 @@ class _Search:
 
         def evaluate(flat: Array) -> float:
             load = flat.reshape(shape)
-            return dt * float(((self.prices - regulated_tariff(instance, load)) * load).sum())
+            margin = (self.prices - regulated_tariff(instance, load)) * self.own[:, None]
+            return dt * float((margin * load).sum())
 
         def node(least: Array, most: Array) -> _Node | None:
             model = _twin(whole)
@@ -216,7 +219,8 @@ class _Search:
                 model, instance, loads, least.reshape(shape), most.reshape(shape)
             )
             columns = np.concatenate([loads.ravel(), products.bill])
-            cost = dt * np.concatenate([self.prices.ravel(), -np.ones(loads.size)])
+            each = np.repeat(self.own, shape[1])
+            cost = dt * np.concatenate([each * self.prices.ravel(), -each])
             solved = _minimise(model, columns, cost)
             if solved is None:
                 return None
@@ -300,14 +304,15 @@ class _Search:
     def _value(self, load: Array) -> float:
         """Profit at loads (M, T) with the dearest bill, money."""
         instance, dt = self.instance, self.instance.period_h
-        revenue = dt * float((self.prices * load).sum())
+        sold = self.own[:, None] * load
+        revenue = dt * float((self.prices * sold).sum())
         if instance.tariff_mode == "dlmp":
             return revenue - sum(
                 worst_bill.dearest_bill(instance, t, load[:, t]) for t in range(load.shape[1])
             )
         if instance.tariff_mode == "fixed":
-            return revenue - dt * float((worst_bill.fixed_bill(instance) * load).sum())
-        return revenue - dt * float((regulated_tariff(instance, load) * load).sum())
+            return revenue - dt * float((worst_bill.fixed_bill(instance) * sold).sum())
+        return revenue - dt * float((regulated_tariff(instance, load) * sold).sum())
 
 
 @dataclass(frozen=True)

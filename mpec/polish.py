@@ -14,6 +14,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from formulations.congestion import RoadCost
+from formulations.prices import owned, price_box
 from formulations.routes import RouteSet
 from mpec.coupling import mean_caps
 from mpec.linear_model import LinearModel
@@ -72,6 +73,8 @@ class DayProgram:
         self.member = np.zeros((len(self.instance.pairs), len(routes.routes)))
         self.member[routes.pair, np.arange(len(routes.routes))] = 1.0
         self.inside = (~routes.outside).astype(float)
+        self.price_low, self.price_high = price_box(self.instance)
+        self.own = owned(self.instance)
 
     def times(self, flows: Array) -> Array:
         """Route times, h, (R, T), exact."""
@@ -120,7 +123,7 @@ class DayProgram:
     def profit(self, guess: Guess) -> float:
         """dt sum (rho - c) P over the program's hours."""
         load = self.routes.plan_kwh.T @ guess.flows
-        margin = (guess.prices - guess.electricity) * load
+        margin = (guess.prices - guess.electricity) * self.own[:, None] * load
         return float(self.instance.period_h * margin[:, self.hours].sum())
 
     def step(self, guess: Guess, reach: float, penalty: float) -> Guess | None:
@@ -157,8 +160,7 @@ class DayProgram:
         """One hour's columns; costs (15) and (31) linearised, capacities, and where the price holds."""
         instance, routes, dt = self.instance, self.routes, self.instance.period_h
         live = np.flatnonzero(guess.used[:, t])
-        low = np.array([s.price_min for s in instance.stations])
-        high = np.array([s.price_max for s in instance.stations])
+        low, high = self.price_low[:, t], self.price_high[:, t]
         half, at = reach * (high - low), guess.prices[:, t]
         bottom = np.minimum(np.maximum(low, at - half), high)
         price = model.add_variables(
@@ -179,9 +181,9 @@ class DayProgram:
         self._cost_rows(model, guess, t, reach, penalty, live, price, columns, cheapest)
         # Profit around the guess: rho P - c P with P = sum w h, products linearised.
         kwh = routes.plan_kwh[live]
-        for j, value in zip(price, dt * (kwh.T @ base), strict=True):
+        for j, value in zip(price, dt * self.own * (kwh.T @ base), strict=True):
             model.cost[j] += float(value)
-        for j, value in zip(columns, dt * (kwh @ (at - guess.electricity[:, t])), strict=True):
+        for j, value in zip(columns, dt * (kwh @ (self.own * (at - guess.electricity[:, t]))), strict=True):
             model.cost[j] += float(value)
         over = self._elastic(model, f"overload{t}", len(low), penalty)
         limits = np.array([s.capacity_kw for s in instance.stations])

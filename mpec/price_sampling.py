@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from formulations.prices import owned, price_box
 from formulations.routes import RouteSet
 from mpec.coupling import Multipliers
 from mpec.followers.dispatch import DispatchSolver
@@ -41,8 +42,7 @@ def sample_hour(
     instance = routes.instance
     users = Users(routes)
     operator = DispatchSolver(instance) if tariff is None else None
-    low = np.array([s.price_min for s in instance.stations])
-    high = np.array([s.price_max for s in instance.stations])
+    low, high = (ends[:, t] for ends in price_box(instance))
     rng = np.random.default_rng([seed, t])
     # In the dearest hours the limits themselves are good prices.
     elite = np.clip(np.vstack([centers, high]), low, high)
@@ -109,7 +109,8 @@ def _values(
     elif tariff is not None:
         paid = np.broadcast_to(tariff, load.shape)
     capacity = np.array([s.capacity_kw for s in instance.stations])
-    value = instance.period_h * ((prices - paid) * load).sum(axis=1) - prices @ multipliers.cap
+    margin = (prices - paid) * owned(instance)
+    value = instance.period_h * (margin * load).sum(axis=1) - prices @ multipliers.cap
     if t + 1 < multipliers.link.shape[1]:
         value += residual @ multipliers.link[:, t + 1]
     excess = np.maximum(load - capacity, 0.0).sum(axis=1)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from formulations.prices import on_grid, price_box
 from instances.model import Instance
 from mpec.followers.answer import Follower
 
@@ -31,16 +32,9 @@ class Found:
     tried: int
 
 
-def price_box(instance: Instance) -> tuple[Array, Array]:
-    """Least and largest prices, (M, T) each."""
-    periods = len(instance.periods)
-    low = np.array([[s.price_min] * periods for s in instance.stations])
-    high = np.array([[s.price_max] * periods for s in instance.stations])
-    return low, high
-
-
 def within_caps(instance: Instance, prices: Array) -> Array:
-    """Prices (K, M, T) clipped to the box and drawn towards its floor until every mean cap holds."""
+    """Prices (K, M, T) clipped to the box and drawn towards its floor until every mean cap holds, then put on their
+    grids."""
     low, high = price_box(instance)
     out = np.clip(prices, low, high)
     for m, station in enumerate(instance.stations):
@@ -53,16 +47,19 @@ def within_caps(instance: Instance, prices: Array) -> Array:
             1.0,
         )
         out[:, m] = floor + share[:, None] * (out[:, m] - floor)
-    return np.asarray(out)
+    return np.asarray(on_grid(instance, out))
 
 
 def grid(instance: Instance, count: int) -> Array:
     """About ``count`` prices (K, M, T) on a regular grid over the box, corners included."""
     low, high = price_box(instance)
-    size = low.size
+    free = high > low
+    size = max(int(free.sum()), 1)
     each = max(2, int(count ** (1.0 / size)))
     steps = np.linspace(0.0, 1.0, each)
-    shares = np.array(list(itertools.product(steps, repeat=size))).reshape(-1, *low.shape)
+    chosen = np.array(list(itertools.product(steps, repeat=int(free.sum()))))
+    shares = np.zeros((len(chosen), *low.shape))
+    shares[:, free] = chosen
     return np.asarray(low + shares * (high - low))
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from formulations.prices import owned, price_box, searched
 from formulations.routes import RouteSet
 from formulations.tariff_data import fixed_prices
 from mpec.cost_pieces import CostPieces
@@ -40,9 +41,7 @@ def fit_prices(routes: RouteSet, prices: Array) -> Array:
     First all stations alike, in the hours of least demand: what the users compare stays as it is. What is still
     above a cap after that is taken off the station's whole day (a common shift, clipped).
     """
-    stations = routes.instance.stations
-    low = np.array([s.price_min for s in stations])[:, None]
-    high = np.array([s.price_max for s in stations])[:, None]
+    low, high = price_box(routes.instance)
     out = _lower_quiet_hours(routes, np.clip(prices, low, high), low)
     for m, cap in enumerate(mean_caps(routes.instance)):
         if not np.isfinite(cap) or out[m].mean() <= cap:
@@ -65,6 +64,10 @@ def _lower_quiet_hours(routes: RouteSet, prices: Array, low: Array) -> Array:
     known = np.isfinite(caps)
     if not known.any():
         return prices
+    # Prices that can't move, a rival's say, hold nobody back.
+    free = searched(instance)
+    if not free.any():
+        return prices
     need = float(np.max(prices[known].sum(axis=1) - prices.shape[1] * caps[known]))
     demand = [sum(instance.demand(pair, period) for pair in instance.pairs) for period in instance.periods]
     out = prices.copy()
@@ -72,8 +75,8 @@ def _lower_quiet_hours(routes: RouteSet, prices: Array, low: Array) -> Array:
         for t in np.argsort(demand, kind="stable")[: max(1, len(demand) // 2)]:
             if need <= 0.0:
                 return out
-            less = min(need, share * float((out[:, t] - low[:, 0]).min()))
-            out[:, t] -= less
+            less = min(need, share * float((out[free, t] - low[free, t]).min()))
+            out[free, t] -= less
             need -= less
     return out
 
@@ -96,6 +99,7 @@ class Primal:
         start = np.full(len(instance.pairs), instance.users.initial_residual)
         self.program = DayProgram(self.routes, range(len(instance.periods)), start)
         self.capacity = np.array([s.capacity_kw for s in instance.stations])[:, None]
+        self.own = owned(instance)[:, None]
 
     def answer(self, prices: Array) -> Candidate:
         """The followers' greedy answer to prices that fit the box and the caps."""
@@ -110,10 +114,15 @@ class Primal:
         flows, gaps, _ = self.follower.flows(prices)
         return self._candidate(prices, flows, float(gaps.max(initial=0.0)))
 
+    def at(self, prices: Array) -> Candidate:
+        """The followers' greedy answer to exactly these prices (M, T)."""
+        flows, gaps, _ = self.follower.flows(prices)
+        return self._candidate(prices, flows, float(gaps.max(initial=0.0)))
+
     def _candidate(self, prices: Array, flows: Array, violation: float) -> Candidate:
         load = self.routes.plan_kwh.T @ flows
         price, _ = self.electricity(load)
-        profit = float(self.routes.instance.period_h * ((prices - price) * load).sum())
+        profit = float(self.routes.instance.period_h * ((prices - price) * self.own * load).sum())
         return Candidate(prices, flows, profit, float((load - self.capacity).max(initial=0.0)), violation)
 
     def tariff(self, multipliers: Multipliers) -> Array | None:
@@ -237,7 +246,7 @@ class Primal:
         excess = (costs - cheapest[self.routes.pair]) / np.maximum(np.abs(cheapest[self.routes.pair]), 1.0)
         worst = np.where(flows > 0, excess, 0.0).max(axis=0, initial=0.0)
         over = (load - self.capacity).max(axis=0)
-        value = self.routes.instance.period_h * ((prices - paid) * load).sum(axis=0)
+        value = self.routes.instance.period_h * ((prices - paid) * self.own * load).sum(axis=0)
         value -= self.multipliers.cap @ prices
         value[:-1] += (self.multipliers.link[:, 1:] * residual[:, :-1]).sum(axis=0)
         value[1:] -= (self.multipliers.link[:, 1:] * residual[:, :-1]).sum(axis=0)

@@ -8,7 +8,7 @@ caps, station limits that bind (or can't be kept at all), wind, voltage and line
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -96,6 +96,30 @@ def random_game(seed: int, size: Size = Size()) -> Instance:
             for f in farms
         },
         tariff=_tariff(rng, stations, periods),
+    )
+
+
+def with_rivals(game: Instance, seed: int) -> Instance:
+    """A game with some of its stations, never all, in a rival's hands, at posted prices drawn from their boxes.
+
+    A game with one station only gets a rival beside it, at the same node and bus.
+    """
+    rng = np.random.default_rng([2025, seed])
+    stations = list(game.stations)
+    tariff = dict(game.tariff)
+    if len(stations) == 1:
+        stations.append(replace(stations[0], id="R"))
+        tariff |= {("R", t): row for (_, t), row in game.tariff.items()}
+    chosen = set(rng.permutation(len(stations))[: int(rng.integers(1, len(stations)))].tolist())
+    posted = {}
+    for m in chosen:
+        station = stations[m] = replace(stations[m], owner="rival", price_mean_max=None)
+        for period in game.periods:
+            share = float(rng.choice([rng.random(), 0.5 + 0.5 * rng.random()]))
+            price = station.price_min + share * (station.price_max - station.price_min)
+            posted[station.id, period.id] = float(np.round(price, 3))
+    return replace(
+        game, name=f"{game.name}-rivals", stations=tuple(stations), tariff=tariff, rival_prices=posted
     )
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from formulations.prices import price_box
 from formulations.routes import RouteSet, route_set
 from instances.model import Instance
 from mpec.bound_reading import RecordError, read_one_model
@@ -26,7 +27,7 @@ from mpec.hour_dispatch import HourDispatch, hour_dispatch
 from mpec.hour_solve import build_hour, with_bill_cuts
 from mpec.hour_state import HourState, first_states
 from mpec.options import silent
-from mpec.price_search import price_box, within_caps
+from mpec.price_search import within_caps
 from mpec.replay import (
     FINISH_SECONDS,
     OTHER_SEED,

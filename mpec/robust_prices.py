@@ -3,7 +3,8 @@
 The leader's optimum sits on ties: drivers who are indifferent, and prices at a kink of the operator's cost.
 A small change of the prices settles the ties one way or the other. Hour by hour forward, the best of many
 price vectors within ``radius`` is taken, each judged by the *worst* of its answers; so what is lost against the
-optimistic profit is the price of certainty. Near is meant literally: no price moves by more than the radius.
+optimistic profit is the price of certainty. Near is meant literally: no price moves by more than the radius (but for
+rounding to its step, where it has one).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from formulations.prices import on_grid, price_box
 from instances.model import Instance
 from mpec.followers.answer import Follower
 from mpec.naive_policies import best_hour
@@ -43,7 +45,7 @@ def robust_prices(
     rises = raisable(instance, prices, radius)
     found = np.array(prices, float)
     for t in range(len(instance.periods)):
-        trial = neighbours(instance, found[:, t], radius, tries, rises, rng)
+        trial = neighbours(instance, found[:, t], radius, tries, rises, rng, t)
         load, leaving, bill = follower.hour(t, trial, np.tile(arriving, (len(trial), 1)))
         best = best_hour(trial, load, bill, follower.capacity_kw)
         found[:, t], arriving = trial[best], leaving[best]
@@ -57,10 +59,16 @@ def raisable(instance: Instance, prices: Array, radius: float) -> Array:
 
 
 def neighbours(
-    instance: Instance, prices: Array, radius: float, count: int, rises: Array, rng: np.random.Generator
+    instance: Instance,
+    prices: Array,
+    radius: float,
+    count: int,
+    rises: Array,
+    rng: np.random.Generator,
+    t: int = 0,
 ) -> Array:
-    """``count`` price vectors (n, M) around ``prices`` (M,): itself, stations and sets of them moved by several shares
-    of the radius, random."""
+    """``count`` price vectors (n, M) of period index t around ``prices`` (M,): itself, stations and sets of them
+    moved by several shares of the radius, random."""
     size = len(prices)
     moves = [np.zeros((1, size)), -np.eye(size), np.diag(rises.astype(float))]
     if size <= MOST_CORNERS:
@@ -72,7 +80,7 @@ def neighbours(
     random = rng.uniform(-1.0, 1.0, (max(count - len(structured), 0), size))
     random *= 10.0 ** rng.uniform(-2.0, 0.0, (len(random), 1))
     random = np.where(rises, random, -np.abs(random))
-    low = np.array([s.price_min for s in instance.stations])
-    high = np.array([s.price_max for s in instance.stations])
+    low, high = (ends[:, t] for ends in price_box(instance))
     every = np.vstack([structured, random])[:count]
-    return np.asarray(np.clip(prices + radius * every, np.minimum(low, prices), np.maximum(high, prices)))
+    moved = np.clip(prices + radius * every, np.minimum(low, prices), np.maximum(high, prices))
+    return np.asarray(on_grid(instance, moved[:, :, None])[:, :, 0])

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from formulations.prices import owned
 from formulations.tariff import fixed_prices, tariff_box
 from instances.model import Instance
 from mpec.checks.feeder import FeederProgram
@@ -115,19 +116,20 @@ def add_nodal_bill(
 ) -> tuple[Array, Array, float]:
     """An upper estimate of the dearest nodal bill for loads in the box, as (columns, coefficients, constant).
 
-    V is convex, so for every c of the dual face at P and every reach d > 0
+    V is convex, so for every c of the dual face at P and every reach d > 0, with L(P) the leader's loads of P
 
-        c.P <= (V((1 + d) P) - V(P)) / d <= (sum_i theta_i V((1 + d) P_i) - tangent(P)) / d,
+        c.L(P) <= (V(P + d L(P)) - V(P)) / d <= (sum_i theta_i V(P_i + d L(P_i)) - tangent(P)) / d,
 
     P = sum_i theta_i P_i over points P_i around the box, theta >= 0, sum theta = 1: exact where V is affine
-    from P to (1 + d) P, for all P in the box.
+    from P to P + d L(P), for all P in the box. L(P) = P where there is no rival.
     """
     points = corners(low, high)
     theta = model.add_variables([f"corner[{i}]" for i in range(len(points))], 0.0, 1.0)
     model.add_row("corners", theta, np.ones(len(theta)), 1.0, 1.0)
     for m, column in enumerate(load):
         model.add_row(f"corner_load[{m}]", [*theta, column], [*points[:, m], -1.0], 0.0, 0.0)
-    above = np.array([value.at((1.0 + reach) * point)[0] for point in points])
+    further = 1.0 + reach * owned(value.instance)
+    above = np.array([value.at(further * point)[0] for point in points])
     middle = 0.5 * (low + high)
     level, slope = value.at(middle)
     rounding = 1e-10 * (abs(level) + float(np.abs(above).max()))
@@ -162,7 +164,8 @@ def add_regulated_bill(
 
 
 def dearest_bill(instance: Instance, t: int, load: Array) -> float:
-    """The largest bill c.P dt over the optimal dual faces of period index t at loads (M,), money.
+    """The largest bill c.P dt of the leader's stations over the optimal dual faces of period index t at loads (M,),
+    money.
 
     Raises ArithmeticError when a program can't be solved.
     """
@@ -173,8 +176,9 @@ def dearest_bill(instance: Instance, t: int, load: Array) -> float:
         cost = np.zeros(face.columns)
         for m, station in enumerate(instance.stations):
             bus = instance.bus_index[station.bus]
-            cost[active[bus]] += load[m] / program.unit
-            cost[reactive[bus]] += load[m] / program.unit * station.tan_phi
+            sold = load[m] if station.owner == "leader" else 0.0
+            cost[active[bus]] += sold / program.unit
+            cost[reactive[bus]] += sold / program.unit * station.tan_phi
         session = HighsSession(face)
         try:
             session.set_objective(cost, maximise=True)

@@ -139,6 +139,29 @@ def header_only(file: str) -> Change:
     return lambda files: files.__setitem__(file, files[file].split(b"\n")[0] + b"\n")
 
 
+def new_column(name: str, *values: str) -> Change:
+    """A further column of stations.csv; rows without a value are blank."""
+
+    def change(files: Files) -> None:
+        rows = table(files, "stations.csv")
+        given = [*values, *[""] * (len(rows) - 1 - len(values))]
+        put(files, "stations.csv", [[*row, v] for row, v in zip(rows, [name, *given], strict=True)])
+
+    return change
+
+
+def owners(*values: str) -> Change:
+    return new_column("owner", *values)
+
+
+def steps(*values: str) -> Change:
+    return new_column("price_step", *values)
+
+
+def posted(*rows: str) -> Change:
+    return content("rival_prices.csv", "\n".join(["station,period,price", *rows, ""]).encode())
+
+
 TOML = "instance.toml"
 CASES: dict[str, tuple[Change, Expected]] = {
     # files
@@ -413,6 +436,82 @@ CASES: dict[str, tuple[Change, Expected]] = {
     ),
     "price_min above price_max": bad("stations.csv", 2, "price_min", "9", "above price_max"),
     "mean cap below price_min": bad("stations.csv", 2, "price_mean_max", "0.1", "no price is allowed"),
+    # owners, posted prices, steps
+    "unknown owner": (owners("leader", "me"), Expected("stations.csv", 3, "owner", "no owner")),
+    "every station a rival's": (
+        cells(owners(*["rival"] * 6), drop_column("stations.csv", "price_mean_max")),
+        Expected("stations.csv", None, "owner", "every station is a rival's"),
+    ),
+    "rival without posted prices": (
+        owners("leader", "rival"),
+        Expected("rival_prices.csv", None, "price", "the file is missing; 2 posted prices"),
+    ),
+    "rival without one posted price": (
+        cells(owners("leader", "rival"), posted("B,8,1.0")),
+        Expected("rival_prices.csv", None, "price", "'B', period 9"),
+    ),
+    "posted price of the leader": (
+        cells(owners("leader", "rival"), posted("B,8,1.0", "B,9,1.0", "A,8,1.0")),
+        Expected("rival_prices.csv", 4, "station", "not a rival's"),
+    ),
+    "posted price without any rival": (
+        posted("A,8,1.0"),
+        Expected("rival_prices.csv", 2, "station", "not a rival's"),
+    ),
+    "posted price at an unknown station": (
+        posted("Z,8,1.0"),
+        Expected("rival_prices.csv", 2, "station", "not a station"),
+    ),
+    "posted price in an unknown period": (
+        cells(owners("leader", "rival"), posted("B,8,1.0", "B,9,1.0", "B,10,1.0")),
+        Expected("rival_prices.csv", 4, "period", "not a period"),
+    ),
+    "posted price twice": (
+        cells(owners("leader", "rival"), posted("B,8,1.0", "B,9,1.0", "B,8,1.1")),
+        Expected("rival_prices.csv", 4, None, "twice"),
+    ),
+    "posted price blank": (
+        cells(owners("leader", "rival"), posted("B,8,1.0", "B,9,")),
+        Expected("rival_prices.csv", 3, "price", "blank"),
+    ),
+    "posted price negative": (
+        cells(owners("leader", "rival"), posted("B,8,1.0", "B,9,-1")),
+        Expected("rival_prices.csv", 3, "price", "negative"),
+    ),
+    "posted price in words": (
+        cells(owners("leader", "rival"), posted("B,8,1.0", "B,9,cheap")),
+        Expected("rival_prices.csv", 3, "price", "not a number"),
+    ),
+    "posted price outside the rival's box": (
+        cells(
+            owners("leader", "rival"),
+            posted("B,8,1.0", "B,9,2.5"),
+            cell("stations.csv", 3, "price_mean_max", ""),
+        ),
+        Expected("rival_prices.csv", 3, "price", "outside the price box"),
+    ),
+    "rival with a mean cap": (
+        cells(owners("leader", "rival"), posted("B,8,1.0", "B,9,1.0")),
+        Expected("stations.csv", 3, "price_mean_max", "rival's station"),
+    ),
+    "rival with a step": (
+        cells(owners("leader", "rival"), posted("B,8,1.0", "B,9,1.0"), steps("", "0.1")),
+        Expected("stations.csv", 3, "price_step", "rival's station"),
+    ),
+    "leader without a box": (
+        cell("stations.csv", 2, "price_min", ""),
+        Expected("stations.csv", 2, "price_min", "blank"),
+    ),
+    "step of 0": (steps("0"), Expected("stations.csv", 2, "price_step", "not above 0")),
+    "step in words": (steps("coarse"), Expected("stations.csv", 2, "price_step", "not a number")),
+    "step without a price in the box": (
+        steps("3"),
+        Expected("stations.csv", 2, "price_step", "no multiple in the price box"),
+    ),
+    "step without a price under the cap": (
+        steps("1.3"),
+        Expected("stations.csv", 2, "price_step", "the mean cap"),
+    ),
     "start below the minimum": bad("vehicles.csv", 2, "initial_kwh", "1", "below min_kwh"),
     "start above the maximum": bad("vehicles.csv", 2, "initial_kwh", "99", "above max_kwh"),
     "end above the maximum": bad("vehicles.csv", 2, "final_kwh", "99", "above max_kwh"),

@@ -26,6 +26,7 @@ COMMANDS = (
     "diff",
     "assign",
     "solve-bilevel",
+    "routes",
 )
 
 

@@ -37,9 +37,10 @@ class Answer:
     traffic: Traffic
 
     def profit(self, instance: Instance, point: Point) -> float:
-        """(1) sum over stations and periods of (rho - c) P dt with the loads of the routes, money."""
+        """(1) sum over the leader's stations and periods of (rho - c) P dt with the loads of the routes, money."""
         margin = np.asarray(point.prices, float) - np.asarray(point.electricity_price, float)
-        return instance.period_h * float(np.sum(margin * self.traffic.load_kw))
+        mine = np.array([station.owner == "leader" for station in instance.stations])
+        return instance.period_h * float(np.sum((margin * self.traffic.load_kw)[mine]))
 
 
 def check_equations(instance: Instance, point: Point) -> list[Check]:

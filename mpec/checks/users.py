@@ -42,7 +42,8 @@ def check_wardrop(instance: Instance, point: Point, answer: Answer) -> Wardrop:
     together, at most delta Wmod: a flow must not be cut into slices that each stay below delta.
     """
     traffic, prices = answer.traffic, np.asarray(point.prices, float)
-    margin = prices - np.asarray(point.electricity_price, float)
+    mine = np.array([[station.owner == "leader"] for station in instance.stations])
+    margin = np.where(mine, prices - np.asarray(point.electricity_price, float), 0.0)
     cheapest = np.full(traffic.vehicles.shape, math.nan)
     dearer = np.zeros(traffic.vehicles.shape)
     gaps, stated, on_tolerance = [], [], 0.0

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from mpec.checks.all_routes import AllRoutes
 from mpec.checks.record import Check, RecheckState
 from mpec.pessimistic import Pessimistic
 from mpec.storage import plain
@@ -24,7 +25,8 @@ class Certificate:
     electricity_low, _high: (M, T), on the optimal dual face. profit_on_tolerance: the part of the profit
     earned on routes dearer than the cheapest by more than the aim (1e-9), money; 0 means that the point is
     an equilibrium of the exact game up to rounding. tolerance_allowance: what all tolerances together could move
-    the profit by, to first order, money.
+    the profit by, to first order, money. all_routes: whether the point is an equilibrium over all routes of the road
+    network too; with a declared route set that decides no verdict, but is said.
     """
 
     verdict: Verdict
@@ -40,6 +42,7 @@ class Certificate:
     checks: tuple[Check, ...]
     big_m: tuple[dict[str, Any], ...]
     route_set: Literal["complete", "declared"]
+    all_routes: AllRoutes
     notes: tuple[str, ...]
     profit_on_tolerance: float | None
     tolerance_allowance: float | None
@@ -76,6 +79,7 @@ class Certificate:
                 "checks": [check.to_json() for check in self.checks],
                 "big_m": list(self.big_m),
                 "route_set": self.route_set,
+                **self.all_routes.to_json(),
                 "notes": list(self.notes),
                 "profit_on_tolerance": self.profit_on_tolerance,
                 "tolerance_allowance": self.tolerance_allowance,

@@ -87,6 +87,7 @@ def load_game(arguments: argparse.Namespace) -> Instance:
             xi=arguments.xi,
             kappa_per_h=arguments.kappa,
             tariff=arguments.tariff,
+            price_step=arguments.price_step,
         )
     except InstanceError:
         raise

@@ -52,6 +52,7 @@ def _options(arguments: argparse.Namespace, out: Path) -> SolveOptions:
         out=out,
         seed=arguments.seed,
         export=arguments.export,
+        generate_routes=getattr(arguments, "generate_routes", False),
         say=progress,
     )
 
@@ -94,10 +95,11 @@ def solve(arguments: argparse.Namespace) -> int:
     from mpec import result_folder
     from mpec.judging import judge
     from mpec.orchestrator import solve_game
+    from mpec.route_rounds import solve_on_generated_routes
 
     with result_folder.begin(out, resume=arguments.resume, force=arguments.force):
         progress(_headline(game, arguments))
-        result = solve_game(game, options)
+        result = (solve_on_generated_routes if options.generate_routes else solve_game)(game, options)
         certificate = judge(result, gap=options.gap, recheck=options.recheck, say=progress)
         result_folder.write(result, certificate, out)
     summary = result_summary("solve", certificate, out)
@@ -158,9 +160,12 @@ def respond(arguments: argparse.Namespace) -> int:
 def read_prices(path: Path, game: Instance) -> np.ndarray:
     """Prices (M, T) from a CSV with the columns station, period, charging_price (others are ignored).
 
-    Every station needs a price in every selected period; rows of other periods are left out. All problems
-    are told at once. Raises UsageError, and OSError for a file that can't be read.
+    Every station of the leader needs a price in every selected period; rows of other periods are left out, and
+    rivals' prices are the posted ones where the file has none. All problems are told at once. Raises UsageError,
+    and OSError for a file that can't be read.
     """
+    from formulations.prices import owned, posted_payments
+
     problems: list[str] = []
     prices = np.full((len(game.stations), len(game.periods)), np.nan)
     column = {period.id: t for t, period in enumerate(game.periods)}
@@ -195,6 +200,7 @@ def read_prices(path: Path, game: Instance) -> np.ndarray:
             if not np.isnan(prices[m, column[label]]):
                 problems.append(f"{place} station, period: {row['station']}, {label} is there twice.")
             prices[m, column[label]] = price
+    prices = np.where(np.isnan(prices) & (owned(game)[:, None] == 0.0), posted_payments(game), prices)
     if not problems:
         problems = [
             f"{path}: station {station.id} has no price in period {period.id}."

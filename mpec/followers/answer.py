@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from formulations.prices import owned
 from formulations.routes import RouteSet, route_set
 from formulations.tariff import fixed_prices, tariff_box
 from instances.model import Instance
@@ -37,6 +38,7 @@ class Follower:
     users: Users = field(init=False)
     dispatch: DispatchSolver = field(init=False)
     capacity_kw: Array = field(init=False)
+    own: Array = field(init=False)
     _tariff: Array | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
@@ -45,6 +47,7 @@ class Follower:
         self.users = Users(self.routes)
         self.dispatch = DispatchSolver(self.instance)
         self.capacity_kw = np.array([m.capacity_kw for m in self.instance.stations], float)
+        self.own = owned(self.instance)
         if self.instance.tariff_mode == "fixed":
             self._tariff = fixed_prices(self.instance)
         elif self.instance.tariff_mode == "regulated":
@@ -59,6 +62,10 @@ class Follower:
             return np.broadcast_to(self._tariff[:, t], load.shape)
         return self.dispatch.prices(t, load, favour=-1 if self.pessimistic else 1)[0]
 
+    def _paid(self, t: int, load: Array, prices: Array) -> Array:
+        """What of the prices (K, M) isn't the leader's margin: electricity, and all of it at a rival's station."""
+        return np.where(self.own > 0.0, self._electricity(t, load), prices)
+
     def _splits(self, t: int, flows: Array, prices: Array, incoming: Array) -> Array:
         """The ties (K, R) of equilibria (K, R) that suit the leader best (or worst)."""
         return favoured_splits(
@@ -67,7 +74,7 @@ class Follower:
             prices,
             self.users.fixed_cost(prices),
             self.users.right_side(t, incoming),
-            lambda rows, load: self._electricity(t, load),
+            lambda rows, load: self._paid(t, load, prices[rows]),
             self.capacity_kw,
             -1.0 if self.pessimistic else 1.0,
         )
@@ -76,18 +83,19 @@ class Follower:
         """Which of the splits (n, R) the greedy choice takes: least excess first, then the hour's profit."""
         load = flows @ self.users.model.plan_kwh
         over = np.maximum(load - self.capacity_kw * (1 + 1e-9), 0.0).sum(axis=1)
-        profit = ((prices - self._electricity(t, load)) * load).sum(axis=1)
+        profit = ((prices - self._electricity(t, load)) * self.own * load).sum(axis=1)
         allowed = over <= over.min() * (1 + 1e-9)
         return int(np.argmax(np.where(allowed, -profit if self.pessimistic else profit, -np.inf)))
 
     def hour(self, t: int, prices: Array, incoming: Array) -> tuple[Array, Array, Array]:
         """Hour t at prices (K, M) and arriving residuals (K, N): loads (K, M) kW, leaving residuals (K, N),
-        electricity bills (K,) money/h. Ties as in :meth:`answer`, one start. Tariff ``regulated`` couples the
-        hours: there the bill is the one at a tariff near the mean cap, not the day's."""
+        costs (K,) money/h: what of the users' payments the leader doesn't keep, for electricity and to rivals. Ties
+        as in :meth:`answer`, one start. Tariff ``regulated`` couples the hours: there the electricity is paid at a
+        tariff near the mean cap, not at the day's."""
         flows, _ = self.users.solve(t, prices, incoming)
         flows = self._splits(t, flows, prices, incoming)
         residual, _, load = self.users.residual(flows)
-        return load, residual, (self._electricity(t, load) * load).sum(axis=1)
+        return load, residual, (self._paid(t, load, prices) * load).sum(axis=1)
 
     # ---- the day ---------------------------------------------------------------------------------
     def flows(self, prices: Array, *, starts: int = 1) -> tuple[Array, Array, list[bool]]:
@@ -154,7 +162,13 @@ class Follower:
             loads[:, :, t] = load
             bill += paid
         if instance.tariff_mode == "regulated":
-            bill = np.array([(regulated_prices(instance, load).price * load).sum() for load in loads])
+            own = self.own[:, None]
+            bill = np.array(
+                [
+                    (np.where(own > 0.0, regulated_prices(instance, load).price, rho) * load).sum()
+                    for load, rho in zip(loads, prices, strict=True)
+                ]
+            )
         profit = instance.period_h * ((prices * loads).sum(axis=(1, 2)) - bill)
         over = np.maximum(loads - self.capacity_kw[None, :, None], 0.0)
         return profit, instance.period_h * over.sum(axis=(1, 2))

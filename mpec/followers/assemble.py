@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from formulations.prices import owned
 from formulations.routes import RouteSet
 from formulations.tariff import fixed_prices
 from instances.model import Instance
@@ -82,7 +83,7 @@ def point(
         line_kvar=stack("line_kvar"),
         wind_kw=stack("wind_kw"),
         emergency_kw=stack("emergency_kw"),
-        profit=float(instance.period_h * ((prices - price) * load).sum()),
+        profit=float(instance.period_h * ((prices - price) * owned(instance)[:, None] * load).sum()),
     )
 
 

@@ -6,8 +6,8 @@ Statement: for every scenario the linear program (4)-(13) at load P (kW). The pr
 
 the same as (1/dt) times the duals of the probability-weighted programs. Where the optimal duals are not
 unique (P on a kink of the cost), `low` and `high` are each station's own extremes over the optimal dual
-face, and `price` is the member of the face whose bill sum_m c[m] P[m] is least (favour +1, the leader's
-case), largest (-1) or any (0). Scenarios are independent, so extremes add up.
+face, and `price` is the member of the face whose bill sum_m c[m] P[m] over the leader's stations is least (favour
++1, the leader's case), largest (-1) or any (0). Scenarios are independent, so extremes add up.
 """
 
 from __future__ import annotations

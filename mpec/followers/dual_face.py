@@ -37,7 +37,8 @@ def extreme_prices(
     """Chosen duals (n,) of the tight limits, and each station's least and largest price less the load cost.
 
     names, at_lower, at_upper (n,), tight (n, Z): the tight limits and their coefficients on the decisions;
-    cost (Z,); effect (M, n): change of the prices by the duals; load (M,), kW. favour +1: the duals whose
+    cost (Z,); effect (M, n): change of the prices by the duals; load (M,), kW, 0 at rivals' stations, whose bill
+    isn't the leader's. favour +1: the duals whose
     bill effect . load is least, -1: largest, 0: any. Without ``interval`` the prices returned are those of
     the chosen duals. A price without limit (a station without load where no less load is feasible) is inf.
     Raises SolverError, naming ``label``, where a program fails.

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from formulations.prices import owned
 from instances.model import Instance
 from mpec.followers.dual_face import extreme_prices
 from mpec.followers.feeder_program import (
@@ -82,9 +83,11 @@ class ScenarioPrograms:
     _vertices: dict[tuple[int, int], list[Vertex]] = field(init=False, default_factory=dict)
     _session: Session | None = field(init=False, default=None)
     _limits: Array = field(init=False)
+    _own: Array = field(init=False)
 
     def __post_init__(self) -> None:
         self.program = feeder_program(self.instance)
+        self._own = owned(self.instance)
         self._limits = np.vstack([self.program.rows, np.eye(self.program.decisions)])
 
     # ---- data ------------------------------------------------------------------------------------
@@ -262,7 +265,7 @@ class ScenarioPrograms:
             high_side[at],
             data.cost,
             effect,
-            load,
+            self._own * load,
             favour=favour,
             interval=interval,
             solver=self.solver,

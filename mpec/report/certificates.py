@@ -12,6 +12,8 @@ from mpec.report.verdicts import NONE, badge, finite_text
 CHECKS = {
     "numbers": "every stored number is finite",
     "price_box": "charging prices within their box",
+    "posted_prices": "rivals' charging prices as they post them",
+    "price_grid": "charging prices multiples of their steps",
     "mean_price_cap": "mean charging price within the station's cap",
     "route_validity": "every used route is a path that visits no node twice, with an allowed plan",
     "charging_plan": "energy on the way within the battery's limits (16)–(21)",
@@ -82,6 +84,7 @@ def _summary(stored: Stored) -> Markup:
     said = f"all {len(checks)} checks passed" if not failed else f"{failed} of {len(checks)} checks FAILED"
     facts = [
         ("Route set", certificate.get("route_set")),
+        ("No cheaper route exists at this equilibrium", _yes_or_no(certificate)),
         ("Recheck of the upper bound", certificate.get("recheck")),
         ("A used route may be dearer than the cheapest by (ε)", finite_text(certificate.get("epsilon"))),
         ("Target gap", share(number(certificate.get("target_gap")))),
@@ -97,6 +100,17 @@ def _summary(stored: Stored) -> Markup:
     ]
     rows = [[name, NONE if value is None else str(value)] for name, value in facts]
     return element("div", element("p", badge(stored.verdict), " ", said, "."), table(["", "value"], rows))
+
+
+def _yes_or_no(certificate: Mapping[str, Any]) -> str | None:
+    """The search over all routes, which has not seen the route set."""
+    found, saving = certificate.get("no_cheaper_route"), certificate.get("largest_saving")
+    if found is True:
+        return "true: searched over all routes of the road network"
+    if found is not False or not isinstance(saving, Mapping):
+        return None
+    place = f"{saving.get('origin')}>{saving.get('destination')} in period {saving.get('period')}"
+    return f"FALSE: {place} could save {finite_text(saving.get('saving'))} a vehicle on an undeclared route"
 
 
 def _checks(certificate: Mapping[str, Any]) -> Markup:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from formulations.prices import owned
 from instances.model import Instance
 from mpec.equilibrium import Equilibrium, Point
 from mpec.feeder_map import full_lines, tree_positions
@@ -73,6 +74,7 @@ def _station(game: Instance, m: int) -> dict[str, Any]:
         "node": station.node,
         "bus": station.bus,
         "open": station.available,
+        "owner": station.owner,
         "limit_kw": numbers(station.capacity_kw),
         "price_min": numbers(station.price_min),
         "price_max": numbers(station.price_max),
@@ -88,7 +90,9 @@ def _prices(game: Instance, point: Point, parts: PriceParts) -> dict[str, Any]:
         "electricity_low": numbers(point.electricity_low),
         "electricity_high": numbers(point.electricity_high),
         "load": numbers(point.load_kw),
-        "profit": numbers((point.prices - point.electricity_price) * point.load_kw * game.period_h),
+        "profit": numbers(
+            owned(game)[:, None] * (point.prices - point.electricity_price) * point.load_kw * game.period_h
+        ),
         "parts": {name: numbers(part) for name, part in parts.at_stations(game).items()},
     }
 

@@ -175,18 +175,18 @@ def test_every_price_that_is_asked_for_keeps_box_and_mean_cap():
     game = instances.load("ieee33-road16").select(periods=(1, 3))
     answers = Known(limit=1e9)
     gsa.best_response(game, runs=1, population=6, iterations=8, answers=answers)
-    low, high, cap = gsa.price_box(game)
+    low, high, cap = gsa.price_limits(game)
     assert np.isfinite(cap).all()
     for prices in answers.seen:
-        assert (prices >= low[:, None]).all()
-        assert (prices <= high[:, None]).all()
+        assert (prices >= low).all()
+        assert (prices <= high).all()
         assert (prices.mean(axis=2) <= cap * (1 + 1e-12)).all()
     assert max(float((prices.mean(axis=2) - cap).max()) for prices in answers.seen) > -1e-9
 
 
 def test_prices_that_overload_a_station_never_win():
     game = instances.load("closed-form-price")
-    low, high, _ = gsa.price_box(game)
+    low, high = (ends[:, 0] for ends in gsa.price_limits(game)[:2])
     limit = float(low[0] + 0.75 * (high[0] - low[0]))
     result = gsa.best_response(game, runs=1, population=10, iterations=20, answers=Known(limit))
     assert result.point is not None

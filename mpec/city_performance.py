@@ -1,0 +1,292 @@
+"""How far the certified day scales with a city: results/performance/cities.csv and .md.
+
+    python -m mpec.city_performance CITY [CITY ...] [--periods 8-8 8-10 7-12] [--pairs 10 20 30]
+        [--stations 8 12] [--feeder INSTANCE ...] [--workers 1 2] [--seconds 600] [--generate-routes]
+
+A CITY is a folder (made by `mpec new`, say) or a bundled name. Every combination is a case, solved and judged in a
+process of its own; a case with a row is not run again: the bench goes on where it stopped. Growth in
+O-D pairs: the first N of vehicles.csv. In stations: the first N, with their share of the others'
+rating. In buses: the feeder of another instance, the stations spread evenly over it. The speed-up from 1 to 2
+workers is measured, what 10 would do is a projection by Amdahl's law, stated as such.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import itertools
+import multiprocessing
+import resource
+import time
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import instances
+from formulations.routes import route_set
+from instances.model import Instance
+from mpec.equilibrium import Equilibrium
+from mpec.judging import judge
+from mpec.options import SolveOptions
+from mpec.orchestrator import solve_game
+from mpec.route_rounds import solve_on_generated_routes
+
+KEY = ("instance", "periods", "pairs", "stations", "buses", "workers", "route_set")
+FIELDS = (*KEY, "roads", "scenarios", "routes", "seconds", "cpu_seconds", "lower", "upper", "gap",
+          "first_interval_s", "to_5_percent_s", "to_2_percent_s", "peak_memory_mib", "verdict",
+          "no_cheaper_route", "phases")  # fmt: skip
+SHOWN = FIELDS[:-1]
+CLUSTER = 10
+
+
+@dataclass(frozen=True)
+class Case:
+    """One run: a city and what is taken of it; None: all of it."""
+
+    city: str
+    periods: tuple[int, int] | None = None
+    pairs: int | None = None
+    stations: int | None = None
+    feeder: str | None = None
+    workers: int = 1
+    generate: bool = False
+    seconds: float = 600.0
+    gap: float = 0.02
+    recheck: bool = True
+
+    def game(self) -> Instance:
+        """The part of the city. Raises InstanceError, and ValueError for more pairs or stations than it has."""
+        game = instances.load(self.city).select(periods=self.periods)
+        if self.pairs is not None:
+            game = fewer_pairs(game, self.pairs)
+        if self.stations is not None:
+            game = fewer_stations(game, self.stations)
+        if self.feeder is not None:
+            game = on_feeder(game, instances.load(self.feeder).select(periods=self.periods))
+        return game
+
+
+def fewer_pairs(game: Instance, count: int) -> Instance:
+    """The first ``count`` O-D pairs and their trips."""
+    _enough(count, len(game.pairs), "O-D pairs")
+    kept = game.pairs[:count]
+    keys = {pair.key for pair in kept}
+    trips = {key: flow for key, flow in game.trips.items() if key[:2] in keys}
+    declared = game.route_set
+    if declared is not None:
+        declared = tuple(route for route in declared if (route.origin, route.destination) in keys)
+    return replace(game, pairs=kept, trips=trips, route_set=declared)
+
+
+def fewer_stations(game: Instance, count: int) -> Instance:
+    """The first ``count`` stations, each with its share of the rating of those that are left out."""
+    _enough(count, len(game.stations), "stations")
+    share = sum(s.rated_kva for s in game.stations) / sum(s.rated_kva for s in game.stations[:count])
+    kept = tuple(replace(s, rated_kva=s.rated_kva * share) for s in game.stations[:count])
+    names = {station.id for station in kept}
+    tariff = {key: row for key, row in game.tariff.items() if key[0] in names}
+    return replace(game, stations=kept, tariff=tariff, route_set=None)
+
+
+def on_feeder(game: Instance, other: Instance) -> Instance:
+    """The city's roads with another instance's feeder, wind and periods; stations spread over its buses."""
+    buses = [bus.id for bus in other.buses if bus.id != other.feeder.root_bus]
+    places = [buses[i * len(buses) // len(game.stations)] for i in range(len(game.stations))]
+    return replace(
+        game,
+        feeder=other.feeder,
+        buses=other.buses,
+        lines=other.lines,
+        wind_farms=other.wind_farms,
+        scenarios=other.scenarios,
+        wind=other.wind,
+        periods=other.periods,
+        stations=tuple(replace(s, bus=bus) for s, bus in zip(game.stations, places, strict=True)),
+    )
+
+
+def _enough(count: int, there: int, what: str) -> None:
+    if not 1 <= count <= there:
+        raise ValueError(f"{count} {what} are asked for; the city has {there}")
+
+
+# ---- one case ------------------------------------------------------------------------------------------
+
+
+def row_key(case: Case, game: Instance) -> dict[str, Any]:
+    """What tells a row from the others."""
+    labels = [period.id for period in game.periods]
+    return {
+        "instance": game.name,
+        "periods": f"{labels[0]}-{labels[-1]}",
+        "pairs": len(game.pairs),
+        "stations": len(game.stations),
+        "buses": len(game.buses),
+        "workers": case.workers,
+        "route_set": "generated" if case.generate else "complete" if game.route_set is None else "declared",
+    }
+
+
+def run_case(case: Case) -> dict[str, Any]:
+    """Solve and judge a case in this process; its row."""
+    game = case.game()
+    options = SolveOptions(
+        gap=case.gap, time_limit=case.seconds, workers=case.workers, generate_routes=case.generate, say=print
+    )
+    began, before = time.perf_counter(), _cpu_seconds()
+    result = (solve_on_generated_routes if case.generate else solve_game)(game, options)
+    seconds, worked = time.perf_counter() - began, _cpu_seconds() - before
+    certificate = judge(result, gap=case.gap, recheck=case.recheck, pessimistic_seconds=0.0, say=print)
+    return {
+        **row_key(case, game),
+        "roads": len(game.roads),
+        "scenarios": len(game.scenarios),
+        "routes": len(route_set(result.instance).routes),
+        "seconds": round(seconds, 1),
+        "cpu_seconds": round(worked, 1),
+        "lower": certificate.lower_bound,
+        "upper": certificate.upper_bound,
+        "gap": certificate.gap,
+        "first_interval_s": reached(result, float("inf")),
+        "to_5_percent_s": reached(result, 0.05),
+        "to_2_percent_s": reached(result, 0.02),
+        "peak_memory_mib": round(peak_memory(case.workers)),
+        "verdict": certificate.verdict,
+        "no_cheaper_route": certificate.all_routes.no_cheaper_route,
+        "phases": result.options.get("phases", ""),
+    }
+
+
+def reached(result: Equilibrium, gap: float) -> float | None:
+    """Seconds until an interval with at most this gap stood; None: never."""
+    for step in result.bounds:
+        if step.lower is not None and step.upper is not None:
+            if (step.upper - step.lower) / max(abs(step.upper), 1.0) <= gap:
+                return round(step.seconds, 1)
+    return None
+
+
+def peak_memory(workers: int) -> float:
+    """MiB at most: this process, and its largest child as often as there are workers."""
+    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return float(own + workers * resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss) / 1024.0
+
+
+def _cpu_seconds() -> float:
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(u.ru_utime + u.ru_stime for u in used)
+
+
+# ---- the table -----------------------------------------------------------------------------------------
+
+
+def table(rows: Sequence[dict[str, str]]) -> str:
+    """The rows as Markdown, then measured speed-ups and their projections."""
+    head = "| " + " | ".join(SHOWN) + " |"
+    lines = [head, "|" + "---|" * len(SHOWN), *("| " + " | ".join(_cells(row)) + " |" for row in rows)]
+    text = (
+        "# Cities\n\nMade by `python -m mpec.city_performance` with HiGHS. `seconds` is the wall time of the solve "
+        "(without the recheck), `cpu_seconds` the processor time of all its processes: on a machine that does other "
+        "things too, that is the fairer figure. `peak_memory_mib` counts the largest worker once per worker.\n\n"
+    )
+    return text + "\n".join(lines) + "\n" + _speedups(rows)
+
+
+def _cells(row: dict[str, str]) -> list[str]:
+    shown = []
+    for name in SHOWN:
+        value = row[name]
+        if name == "gap" and value:
+            value = f"{100 * float(value):.2f} %"
+        elif name in ("lower", "upper") and value:
+            value = f"{float(value):,.1f}"
+        shown.append(value)
+    return shown
+
+
+def _speedups(rows: Sequence[dict[str, str]]) -> str:
+    """Time to the first target that both runs reached, with 1 and 2 workers, and Amdahl's law for ten."""
+    said = []
+    for row in rows:
+        twin = next(
+            (r for r in rows if r["workers"] == "2" and all(r[k] == row[k] for k in KEY if k != "workers")),
+            None,
+        )
+        if row["workers"] != "1" or twin is None:
+            continue
+        for name in ("to_2_percent_s", "to_5_percent_s", "first_interval_s"):
+            if row[name] and twin[name] and float(twin[name]) > 0.0:
+                said.append(_speedup(row, name, float(row[name]), float(twin[name])))
+                break
+    return "\n## Workers\n\n" + "\n".join(said) + "\n" if said else ""
+
+
+def _speedup(row: dict[str, str], name: str, one: float, two: float) -> str:
+    serial = min(max(2.0 * two / one - 1.0, 0.0), 1.0)
+    ten = one * (serial + (1.0 - serial) / CLUSTER)
+    where = f"{row['instance']}, periods {row['periods']}, {row['pairs']} pairs"
+    return (
+        f"* {where}: {name} {one:g} with 1 worker, {two:g} with 2: measured speed-up {one / two:.2f}. "
+        f"Projection (not measured): a serial share of {100 * serial:.0f} % leaves about {ten:.0f} s with {CLUSTER}."
+    )
+
+
+def cases_of(given: argparse.Namespace) -> list[Case]:
+    """Every combination of what was asked for."""
+    chosen = itertools.product(
+        given.cities, given.periods or [None], given.pairs or [None], given.stations or [None],
+        given.feeder or [None], given.workers,
+    )  # fmt: skip
+    return [
+        Case(*parts, given.generate_routes, given.seconds, given.gap, not given.no_recheck)
+        for parts in chosen
+    ]
+
+
+def _span(text: str) -> tuple[int, int]:
+    first, _, last = text.partition("-")
+    return int(first), int(last or first)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description="time, gap and memory of certified cities")
+    parser.add_argument("cities", nargs="+", metavar="CITY")
+    parser.add_argument("--periods", nargs="*", type=_span, metavar="A-B")
+    parser.add_argument("--pairs", nargs="*", type=int, metavar="N")
+    parser.add_argument("--stations", nargs="*", type=int, metavar="N")
+    parser.add_argument("--feeder", nargs="*", metavar="INSTANCE")
+    parser.add_argument("--workers", nargs="*", type=int, default=[1], metavar="N")
+    parser.add_argument("--seconds", type=float, default=600.0)
+    parser.add_argument("--gap", type=float, default=0.02)
+    parser.add_argument("--generate-routes", action="store_true")
+    parser.add_argument("--no-recheck", action="store_true")
+    parser.add_argument("--out", type=Path, default=Path("results/performance"))
+    given = parser.parse_args(arguments)
+    given.out.mkdir(parents=True, exist_ok=True)
+    path = given.out / "cities.csv"
+    rows: list[dict[str, str]] = []
+    if path.exists():
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+    for case in cases_of(given):
+        key = {name: str(value) for name, value in row_key(case, case.game()).items()}
+        said = ", ".join(f"{name} {value}" for name, value in key.items())
+        if any(all(row[name] == value for name, value in key.items()) for row in rows):
+            print(f"{said}: has a row already")
+            continue
+        print(said, flush=True)
+        # A fresh process each, so that the peak memory is the case's own.
+        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+            row = pool.submit(run_case, case).result()
+        rows.append({name: "" if row[name] is None else str(row[name]) for name in FIELDS})
+        with path.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, FIELDS)
+            writer.writeheader()
+            writer.writerows(rows)
+        (given.out / "cities.md").write_text(table(rows), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
