@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -21,6 +21,7 @@ from mpec.intervals import QUANTITIES
 from mpec.value_cuts import Reference
 
 Array = np.ndarray
+Interval = tuple[str, int, float, float]
 Read = TypeVar("Read")
 
 MOST_POINTS = 2000
@@ -36,15 +37,25 @@ class RecordError(ValueError):
 
 
 @dataclass(frozen=True)
+class LocalProof:
+    """Points of the hour that earn less than ``level`` are left out; rounds of claims about the others."""
+
+    level: float
+    rounds: tuple[tuple[tuple[Interval, ...], tuple[int, ...]], ...]
+
+
+@dataclass(frozen=True)
 class Partition:
-    """How finely an hour is cut up: breakpoints by road and pair, the operator's pairs that carry binaries, the
-    routes that do (None: all)."""
+    """How finely an hour is cut up: breakpoints by road, pair and station, the operator's pairs that carry binaries,
+    the routes that do (None: all)."""
 
     road_points: dict[int, tuple[float, ...]]
     cheapest_points: dict[int, tuple[float, ...]]
     dispatch_pairs: frozenset[str]
     exact_dispatch: bool
+    price_points: dict[int, tuple[float, ...]] = field(default_factory=dict)
     choices: frozenset[int] | None = None
+    local: LocalProof | None = None
 
     def of(self, state: HourState) -> HourState:
         """The state cut up like this."""
@@ -54,6 +65,7 @@ class Partition:
             cheapest_points=self.cheapest_points,
             dispatch_pairs=self.dispatch_pairs,
             exact_dispatch=self.exact_dispatch,
+            price_points=self.price_points,
             choices=self.choices,
         )
 
@@ -70,7 +82,7 @@ class ClaimsStep:
     """Intervals (quantity, index, low, high) and dropped routes of an hour, under the cutoff in force."""
 
     hour: int
-    intervals: tuple[tuple[str, int, float, float], ...]
+    intervals: tuple[Interval, ...]
     dropped: tuple[int, ...]
 
 
@@ -223,7 +235,26 @@ class _Reader:
             _points(_get(value, "cheapest_points", where), f"{where}.cheapest_points", self.pairs),
             frozenset(_text(name, f"{where}.dispatch_pairs") for name in names),
             _flag(_get(value, "exact_dispatch", where), f"{where}.exact_dispatch"),
+            _points(_get(value, "price_points", where), f"{where}.price_points", self.stations),
             chosen,
+            self.local(value.get("local"), f"{where}.local"),
+        )
+
+    def local(self, value: Any, where: str) -> LocalProof | None:
+        if value is None:
+            return None
+        return LocalProof(
+            _number(_get(value, "level", where), f"{where}.level"),
+            _each(_get(value, "rounds", where), f"{where}.rounds", self.claims),
+        )
+
+    def claims(self, value: Any, where: str) -> tuple[tuple[Interval, ...], tuple[int, ...]]:
+        """Intervals and dropped routes."""
+        every = sum(self.sizes.values())
+        dropped = _list(_get(value, "dropped", where), f"{where}.dropped")
+        return (
+            _each(_get(value, "intervals", where), f"{where}.intervals", self.interval, every),
+            tuple(_whole(k, f"{where}.dropped", len(self.routes.routes)) for k in dropped),
         )
 
     def multipliers(self, value: Any, where: str) -> Multipliers:
@@ -257,7 +288,7 @@ class _Reader:
         each = _list(value, where, self.hours)
         return tuple(_each(entry, f"{where}[{t}]", self.load) for t, entry in enumerate(each))
 
-    def interval(self, value: Any, where: str) -> tuple[str, int, float, float]:
+    def interval(self, value: Any, where: str) -> Interval:
         quantity, index, low, high = _list(value, where, 4)
         if quantity not in QUANTITIES:
             raise RecordError(f"{where} speaks of {quantity!r}, which no interval is kept of")
@@ -274,13 +305,8 @@ class _Reader:
         if kind == "inherit":
             return InheritStep(_whole(_get(value, "hour", where), f"{where}.hour", self.hours, 1))
         if kind == "claims":
-            every = sum(self.sizes.values())
-            dropped = _list(_get(value, "dropped", where), f"{where}.dropped")
-            return ClaimsStep(
-                _whole(_get(value, "hour", where), f"{where}.hour", self.hours),
-                _each(_get(value, "intervals", where), f"{where}.intervals", self.interval, every),
-                tuple(_whole(k, f"{where}.dropped", len(self.routes.routes)) for k in dropped),
-            )
+            hour = _whole(_get(value, "hour", where), f"{where}.hour", self.hours)
+            return ClaimsStep(hour, *self.claims(value, where))
         if kind == "cutoff":
             return CutoffStep(
                 _whole(_get(value, "bounds_step", where), f"{where}.bounds_step", number),

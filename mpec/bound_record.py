@@ -7,6 +7,7 @@ residuals from the hour before), `bounds` (the hours' bounds at multipliers: the
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,10 +16,11 @@ import numpy as np
 from formulations.routes import RouteSet
 from mpec.coupling import Multipliers
 from mpec.electricity_cuts import BillCut
+from mpec.hour_closing import Claims, Local, claims_between
 from mpec.hour_dispatch import HourDispatch
 from mpec.hour_solve import Cutoff
 from mpec.hour_state import HourState
-from mpec.intervals import QUANTITIES, Intervals
+from mpec.intervals import Intervals
 from mpec.value_cuts import Reference
 
 Array = np.ndarray
@@ -85,7 +87,9 @@ class BoundLog:
         total: float,
         relaxed: bool,
         states: list[HourState],
+        proofs: Sequence[Local | None] = (),
     ) -> None:
+        proofs = proofs or [None] * len(states)
         self.steps.append(
             {
                 "kind": "bounds",
@@ -93,7 +97,10 @@ class BoundLog:
                 "bounds": [float(b) for b in bounds],
                 "total": total,
                 "relaxed": relaxed,
-                "hours": [partition_to_json(s) for s in states],
+                "hours": [
+                    {**partition_to_json(s), "local": local_to_json(p)}
+                    for s, p in zip(states, proofs, strict=True)
+                ],
                 "references": [len(s.references) for s in states],
             }
         )
@@ -105,21 +112,28 @@ class BoundLog:
 
     def add_claims(self, t: int, old: HourState, new: HourState) -> None:
         """The intervals that changed, [quantity, index, low, high], and the routes that were dropped."""
-        claims = []
-        for quantity in QUANTITIES:
-            a, b = old.box.low[quantity], new.box.low[quantity]
-            c, d = old.box.high[quantity], new.box.high[quantity]
-            for i in np.flatnonzero((a != b) | (c != d)):
-                claims.append([quantity, int(i), float(b[i]), None if np.isinf(d[i]) else float(d[i])])
-        dropped = [int(k) for k in np.flatnonzero(old.box.usable & ~new.box.usable)]
-        if claims or dropped:
-            self.steps.append({"kind": "claims", "hour": t, "intervals": claims, "dropped": dropped})
+        claims = claims_between(old, new)
+        if claims.intervals or claims.dropped:
+            self.steps.append({"kind": "claims", "hour": t, **claims_to_json(claims)})
+
+
+def claims_to_json(claims: Claims) -> dict[str, Any]:
+    """[quantity, index, low, high]; an open upper end is null."""
+    rows = [[q, i, low, None if np.isinf(high) else high] for q, i, low, high in claims.intervals]
+    return {"intervals": rows, "dropped": list(claims.dropped)}
+
+
+def local_to_json(proof: Local | None) -> dict[str, Any] | None:
+    if proof is None:
+        return None
+    return {"level": proof.level, "rounds": [claims_to_json(c) for c in proof.rounds]}
 
 
 def partition_to_json(state: HourState) -> dict[str, Any]:
     return {
         "road_points": {str(a): list(p) for a, p in state.road_points.items()},
         "cheapest_points": {str(n): list(p) for n, p in state.cheapest_points.items()},
+        "price_points": {str(m): list(p) for m, p in state.price_points.items()},
         "dispatch_pairs": sorted(state.dispatch_pairs),
         "exact_dispatch": state.exact_dispatch,
         "choices": None if state.choices is None else sorted(state.choices),
@@ -184,6 +198,7 @@ def state_from_json(data: dict[str, Any]) -> HourState:
             )
         ),
         float(data["idle_cost"]),
+        {int(m): tuple(p) for m, p in data["price_points"].items()},
         None if data["choices"] is None else frozenset(int(k) for k in data["choices"]),
     )
 

@@ -57,8 +57,9 @@ def relaxed_day(
     states: list[HourState],
     dispatches: list[HourDispatch | None],
     basis: dict[str, int] | None = None,
+    seconds: float = 300.0,
 ) -> DayAnswer | None:
-    """The LP relaxation of the day; None when the solver finds it infeasible or gives no duals.
+    """The LP relaxation of the day; None when the solver finds it infeasible or gives no duals in time.
 
     ``basis`` is a memory: the last day's basis to begin from, replaced by this one's.
     """
@@ -68,7 +69,7 @@ def relaxed_day(
         session.start_from(basis)
     else:
         session.prefer_interior_point()
-    solved = session.solve(relax=True, time_limit=300.0)
+    solved = session.solve(relax=True, time_limit=seconds)
     if basis is not None and solved.row_duals is not None:
         basis.clear()
         basis.update(session.basis_by_name())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -13,8 +13,8 @@ from mpec.cost_pieces import CAREFUL_MARGIN
 from mpec.coupling import Multipliers
 from mpec.crowding import uncrowded
 from mpec.executors import Tasks
+from mpec.hour_search import search_hour
 from mpec.price_grid import grid_prices
-from mpec.price_sampling import sample_hour
 from mpec.primal import Candidate, Primal
 
 Array = np.ndarray
@@ -44,32 +44,41 @@ class DaySearch:
     def near(
         self, prices: Array, multipliers: Multipliers, *, sample: bool, used: Array | None = None
     ) -> None:
-        """Equilibria near ``prices`` (M, T), polished; with ``sample`` better prices are looked for hour by hour
+        """Equilibria near ``prices`` (M, T), polished; with ``sample`` better ones are looked for hour by hour
         first, and the best hours of all tries are joined. ``used`` (R, T): routes that the relaxation uses."""
-        self.primal.price_hours(multipliers)
+        primal = self.primal
+        primal.price_hours(multipliers)
         if self.best is not None:
-            self.primal.remember(self.best)
-        answered = self.primal.answer(prices)
-        self._polished(answered, rounds=2)
+            primal.remember(self.best)
+        answered = primal.answer(prices)
         if used is not None and has_rivals(self.routes.instance):
             # Against a rival the optimum is a tie: a hair off, and one of both serves everybody.
             self._polished(answered, rounds=4, used=used)
         if not sample:
+            self._polished(answered, rounds=2)
             return
-        found = self.primal.answer(self._sampled(prices, answered, multipliers))
-        self._polished(found, rounds=4)
-        self._polished(self.primal.combined(found.prices, found.flows), rounds=4)
+        self._search_hours(prices, answered, multipliers)
+        self._polished(primal.combined(answered.prices, answered.flows), rounds=3)
+
+    def known(self, t: int) -> float | None:
+        """What the best equilibrium of hour t that was met earns at the multipliers in force."""
+        pool = self.primal.pool
+        return None if pool is None else pool.known(t)
 
     def _polished(self, start: Candidate, rounds: int, used: Array | None = None) -> None:
         live = start.flows > 0 if used is None else used | (start.flows > 0)
         polished = self.primal.improve(start, live, rounds=rounds, steps=10)
-        if not has_steps(self.routes.instance):
-            self._try(polished)
-            self._uncrowded(start, rounds)
+        if has_steps(self.routes.instance):
+            best = None if self.best is None else self.best.profit
+            for prices in grid_prices(self.primal.follower, [polished.prices, start.prices], best):
+                self._try(self.primal.at(prices))
             return
-        best = None if self.best is None else self.best.profit
-        for prices in grid_prices(self.primal.follower, [polished.prices, start.prices], best):
-            self._try(self.primal.at(prices))
+        if not self._try(polished):
+            # The judge refused it: once more, further off the jumps of the electricity price.
+            self.primal.pieces.margin = CAREFUL_MARGIN
+            again = replace(polished, profit=-np.inf, excess=np.inf)
+            self._try(self.primal.improve(again, polished.flows > 0, steps=10))
+        self._uncrowded(start, rounds)
 
     def _uncrowded(self, start: Candidate, rounds: int) -> None:
         """Where nothing allowed was found yet: again from prices that overload no station."""
@@ -78,34 +87,38 @@ class DaySearch:
             self._try(apart)
             self._try(self.primal.improve(apart, apart.flows > 0, rounds=rounds, steps=10))
 
-    def _try(self, candidate: Candidate) -> None:
-        """Keep a candidate if it is better than the best and the judge's own checks let it pass."""
+    def _try(self, candidate: Candidate) -> bool:
+        """Keep a candidate if it is better than the best and the judge's own checks let it pass; whether they did."""
         capacity = max(s.capacity_kw for s in self.routes.instance.stations)
         sound = candidate.excess <= 1e-7 * capacity and candidate.violation <= 5e-7
         if not sound or (self.best is not None and candidate.profit <= self.best.profit):
-            return
+            return True
         if self.accept is not None and not self.accept(self.primal, candidate):
-            self.primal.pieces.margin = CAREFUL_MARGIN
-            return
+            return False
         self.best = candidate
+        return True
 
-    def _sampled(self, prices: Array, answered: Candidate, multipliers: Multipliers) -> Array:
-        """Prices (M, T) found hour by hour around ``prices`` and the best so far."""
-        incoming = self.primal.incoming(answered)
+    def _search_hours(self, prices: Array, answered: Candidate, multipliers: Multipliers) -> None:
+        """Fill the pool with equilibria near ``prices`` (M, T), each hour by itself at the multipliers."""
+        pool, day = self.primal.pool, self.best or answered
+        assert pool is not None
+        incoming = self.primal.incoming(day)
         tariff = self.primal.tariff(multipliers)
-        centers = [prices] if self.best is None else [prices, self.best.prices]
         found = self.tasks.map(
-            sample_hour,
+            search_hour,
             [
                 (
                     self.routes,
                     t,
                     incoming[:, t],
-                    np.array([c[:, t] for c in centers]),
                     multipliers,
                     None if tariff is None else tariff[:, t],
+                    prices[None, :, t],
+                    tuple(pool.hours.get(t, [])[:2]),
                 )
                 for t in range(prices.shape[1])
             ],
         )
-        return np.column_stack([best for best, _ in found])
+        for hours in found:
+            for hour in hours:
+                pool.add(hour)

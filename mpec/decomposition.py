@@ -8,7 +8,7 @@ cutoff with which intervals are tightened. What is written down after every swee
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -25,11 +25,11 @@ from mpec.electricity_cuts import bill_cut, idle_cost
 from mpec.equilibrium import BoundStep
 from mpec.executors import Tasks
 from mpec.followers.users import Users
+from mpec.hour_closing import Closing, Local
 from mpec.hour_dispatch import HourDispatch, hour_dispatch
 from mpec.hour_solve import Cutoff, HourPoint, with_cuts, with_reference
 from mpec.hour_state import HourState, first_states
 from mpec.hour_tasks import Sharpened, first_load, linear_bound, sharpen
-from mpec.master import Master, multiplier_scale
 from mpec.primal import Candidate, Primal
 from mpec.tolerances import BOUND_MARGIN
 from mpec.value_cuts import complete_shares, shares_of
@@ -38,8 +38,11 @@ Array = np.ndarray
 USED = 1e-3
 """veh/h from which on a relaxed point's route counts as used."""
 
-SAMPLING_SECONDS = 1.7
-"""What sampling prices and the polish after it take per hour of the day, about."""
+SAMPLING_SECONDS = 4.0
+"""What searching an hour's prices and its share of the polish after it take, about."""
+
+MOST_PASSES = 4
+"""Passes over the open hours at the same multipliers."""
 
 
 @dataclass
@@ -213,8 +216,9 @@ class Decomposition:
             first_intervals_of_day(self)
         day = self._cuts(5 if self.sweep == 1 else 2)
         if day is not None:
-            self._polish_points(day.points)
-        self._linear_bounds(day)
+            used = np.column_stack([p.route_flow for p in day.points]) > USED
+            self._polish_at(np.column_stack([p.price for p in day.points]), sample=True, used=used)
+        self._linear_bounds()
         if self.sweep > 1:
             self.note("tighten intervals")
             if self.done():
@@ -222,7 +226,8 @@ class Decomposition:
             tighten_day(self)
             if self.limits.left() <= 0:
                 return
-            self._linear_bounds(self._cuts(2))
+            self._cuts(1)
+            self._linear_bounds()
         self.note("hours' MILPs")
         if self.done():
             return
@@ -236,7 +241,8 @@ class Decomposition:
         day: DayAnswer | None = None
         last = np.inf
         for _ in range(rounds):
-            found = relaxed_day(self.routes, self.states, list(self.dispatches), self.basis)
+            seconds = float(np.clip(0.3 * self.limits.left(), 1.0, 300.0))
+            found = relaxed_day(self.routes, self.states, list(self.dispatches), self.basis, seconds)
             if found is None:
                 break
             day, self.multipliers = found, found.multipliers
@@ -250,21 +256,18 @@ class Decomposition:
         self.timed("cuts", began)
         return day
 
-    def _polish_points(self, points: list[HourPoint], *, sample: bool = False) -> None:
-        """Equilibria near the points' prices; prices are sampled only where the time left suffices."""
+    def _polish_at(self, prices: Array, *, sample: bool, used: Array | None = None) -> None:
+        """Equilibria near prices (M, T); hours are searched one by one only where the time left suffices."""
         began = time.perf_counter()
         assert self.multipliers is not None
-        sample = sample and self.limits.left() > SAMPLING_SECONDS * len(self.states)
-        used = np.column_stack([p.route_flow for p in points]) > USED
-        self.search.near(
-            np.column_stack([p.price for p in points]), self.multipliers, sample=sample, used=used
-        )
+        sample = sample and self.limits.left() > SAMPLING_SECONDS * len(self.states) / self.tasks.workers
+        self.search.near(prices, self.multipliers, sample=sample, used=used)
         self.timed("polish", began)
 
     def cutoffs(self, t: int) -> tuple[Cutoff, ...]:
         return tuple(c for c in (self.log.cutoff(t),) if c is not None)
 
-    def _linear_bounds(self, day: DayAnswer | None) -> None:
+    def _linear_bounds(self) -> None:
         """The hours' LP bounds at the day's multipliers: a bound on the day, and the cutoff it allows."""
         began = time.perf_counter()
         assert self.multipliers is not None
@@ -279,7 +282,12 @@ class Decomposition:
         self.timed("linear bounds", began)
 
     def _take(
-        self, bounds: list[float], multipliers: Multipliers, relaxed: bool, states: list[HourState]
+        self,
+        bounds: list[float],
+        multipliers: Multipliers,
+        relaxed: bool,
+        states: list[HourState],
+        proofs: Sequence[Local | None] = (),
     ) -> None:
         """A bound on the day from bounds on the hours; then the cutoff that it and the best point allow."""
         for t, bound in enumerate(bounds):
@@ -290,73 +298,94 @@ class Decomposition:
             return
         total += BOUND_MARGIN * (abs(multipliers.constant(self.instance)) + float(np.sum(np.abs(bounds))))
         floor = -np.inf if self.lower is None or not self.log.has_cutoff else self.log.lower
-        self.log.add_bounds(multipliers, bounds, max(total, floor), relaxed, states)
+        self.log.add_bounds(multipliers, bounds, max(total, floor), relaxed, states, proofs)
         self.upper = min(self.upper, max(total, floor))
         if self.lower is not None:
             # A hair below the judged profit, so that the best point itself is never cut off by rounding.
             self.log.set_cutoff(multipliers, bounds, total, self.lower - 1e-7 * max(abs(self.lower), 1.0))
 
     def _hours(self) -> None:
-        """MILPs with refinement at the multipliers, a few master steps, polish from their points."""
+        """The hours' bounds at the multipliers, brought down to what their best equilibria earn; prices are searched
+        near the points on the way. Hours that are near enough are left alone."""
         assert self.multipliers is not None
-        master = Master(self.instance)
-        center, center_value = self.multipliers, np.inf
-        trial = center
-        for step in range(3):
-            outcomes = self._sharpened(trial, rounds=5 if step == 0 else 2)
-            bounds = [o.outcome.bound for o in outcomes]
-            self._take(bounds, trial, False, [o.proven for o in outcomes])
-            value = float(np.sum(bounds)) + trial.constant(self.instance)
-            master.add([o.outcome.point for o in outcomes if o.outcome.point is not None])
-            if value < center_value:
-                center, center_value = trial, value
-                master.radius = min(1.0, 1.5 * master.radius)
-            else:
-                master.radius *= 0.5
-            points = [o.outcome.point for o in outcomes]
-            if all(p is not None for p in points):
-                self._polish_points([p for p in points if p is not None], sample=True)
-            self.note("master step" if step < 2 else "")
-            if self.done() or len(self.states) == 1:
-                break
-            trial, expected = master.propose(center, multiplier_scale(self.instance, center))
-            if center_value - expected < 0.1 * max(self.upper - (self.lower or self.upper), 0.0):
-                break
-        self.multipliers = center
-
-    def _sharpened(self, multipliers: Multipliers, rounds: int) -> list[Sharpened]:
-        began = time.perf_counter()
         count = len(self.states)
-        room = self.limits.gap * max(abs(self.upper), 1.0)
-        enough = 0.25 * room / count
+        bounds = np.full(count, np.inf)
+        proven: list[HourState] = list(self.states)
+        proofs: list[Local | None] = [None] * count
+        closings: dict[int, Closing] = {}
+        for _ in range(MOST_PASSES):
+            open_hours = [t for t in range(count) if self._open(t, float(bounds[t])) > self._enough()]
+            if not open_hours:
+                break
+            before = float(bounds.sum())
+            points: dict[int, HourPoint] = {}
+            for outcome in self._sharpened(open_hours, closings):
+                t = outcome.outcome.t
+                if outcome.closing is not None:
+                    closings[t] = outcome.closing
+                if outcome.outcome.bound < bounds[t]:
+                    bounds[t], proven[t], proofs[t] = outcome.outcome.bound, outcome.proven, outcome.proof
+                if outcome.outcome.point is not None:
+                    points[t] = outcome.outcome.point
+            self._take(bounds.tolist(), self.multipliers, False, proven, proofs)
+            if self.done():
+                break
+            self._search_near(points)
+            self.note("open hours")
+            if self.done() or before - float(bounds.sum()) < 0.05 * (self.upper - (self.lower or -np.inf)):
+                break
+
+    def _enough(self) -> float:
+        """An hour whose bound is that near to its best equilibrium is closed, money."""
+        return 0.25 * self.limits.gap * max(abs(self.upper), 1.0) / len(self.states)
+
+    def _open(self, t: int, bound: float) -> float:
+        known = self.search.known(t)
+        return np.inf if known is None else bound - known
+
+    def _sharpened(self, hours: list[int], closings: dict[int, Closing]) -> list[Sharpened]:
+        began = time.perf_counter()
+        assert self.multipliers is not None
         left = self.limits.left()
-        # Each worker gets its share of what is left, within reason.
-        share = left * self.tasks.workers / count * 0.45 if np.isfinite(left) else 60.0
-        seconds = float(np.clip(share, 2.0, 40.0))
+        # Each hour gets its share of what is left, within reason.
+        share = 0.6 * left * self.tasks.workers / len(hours) if np.isfinite(left) else 60.0
+        seconds = float(np.clip(share, 2.0, 60.0))
         outcomes: list[Sharpened] = self.tasks.map(
             sharpen,
             [
                 (
                     self.routes,
-                    s,
-                    d,
-                    multipliers,
-                    self.cutoffs(s.t),
-                    enough,
-                    rounds,
+                    self.states[t],
+                    self.dispatches[t],
+                    self.multipliers,
+                    self.cutoffs(t),
+                    self.search.known(t),
+                    self._enough(),
                     seconds,
                     self.solver,
                     self.seed,
-                    float(self.errors[s.t]),
+                    float(self.errors[t]),
+                    closings.get(t),
                 )
-                for s, d in zip(self.states, self.dispatches, strict=True)
+                for t in hours
             ],
         )
-        self.states = [o.state for o in outcomes]
-        self.errors = np.array([o.error for o in outcomes])
-        self.dispatches = [o.dispatch for o in outcomes]
+        for t, outcome in zip(hours, outcomes, strict=True):
+            self.states[t], self.errors[t] = outcome.state, outcome.error
+            self.dispatches[t] = outcome.dispatch
         self.timed("hours", began)
         return outcomes
+
+    def _search_near(self, points: dict[int, HourPoint]) -> None:
+        """Equilibria near the relaxed points of some hours; the others keep the best day's prices."""
+        if self.best is None and len(points) < len(self.states):
+            return
+        prices = np.zeros((len(self.instance.stations), len(self.states)))
+        if self.best is not None:
+            prices = self.best.prices.copy()
+        for t, point in points.items():
+            prices[:, t] = point.price
+        self._polish_at(prices, sample=True)
 
     def summary(self) -> dict[str, Any]:
         return {"phases": {k: round(v, 2) for k, v in self.phases.items()}, "sweeps": self.sweep}

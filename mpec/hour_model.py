@@ -26,7 +26,6 @@ from mpec.envelopes import (
     convex_from_above,
     convex_from_below,
     piecewise_product,
-    product,
     roomy,
 )
 from mpec.expression import Expression, add_row
@@ -156,6 +155,7 @@ class HourBuilder:
             t=self.state.t,
             price=np.array([self._one("price", m, s.id) for m, s in enumerate(instance.stations)], dtype=int),
             load=np.array([self._one("load", m, s.id) for m, s in enumerate(instance.stations)], dtype=int),
+            income=blank(len(instance.stations)),
             incoming=blank(pair_count),
             residual=blank(pair_count),
             modified=blank(pair_count),
@@ -356,7 +356,8 @@ class HourBuilder:
         block.open_pairs = frozenset(undecided)
 
     def _leader_products(self) -> None:
-        """sum_m rho_m P_m = revenue: McCormick on each product, a second view of the same money."""
+        """sum_m rho_m P_m = revenue: McCormick on each product over pieces of the price, a second view of the same
+        money. With exact products and all value-function cuts only equilibria would be left."""
         model, block, box = self.model, self.block, self.box
         dt = self.instance.period_h
         total = block.revenue.copy()
@@ -366,8 +367,9 @@ class HourBuilder:
             corners = np.outer(bounds[:2], bounds[2:])
             income = roomy(float(corners.min()), float(corners.max()))
             u = model.add_variable(self.name("income", station.id), *income)
-            product(
-                model, self.name("income", station.id), u, int(block.price[m]), int(block.load[m]), bounds
-            )
+            block.income[m] = u
+            points = breakpoints(low, high, self.state.price_points.get(m, ()))
+            columns = u, int(block.price[m]), int(block.load[m])
+            piecewise_product(model, self.name("income", station.id), *columns, points, bounds[2:])
             total.add(u, -dt)
         add_row(model, self.name("income"), total, -max(block.allowance, NARROW), 0.0)

@@ -22,7 +22,7 @@ from mpec.intervals import Intervals
 from mpec.linear_model import LinearModel
 from mpec.solvers import open_session
 from mpec.solvers.highs import HighsSession
-from mpec.solvers.session import Solved, safe_bound
+from mpec.solvers.session import Solved, proven_empty, safe_bound
 from mpec.tolerances import BOUND_MARGIN, EPSILON
 from mpec.value_cuts import Reference, complete_shares, shares_of
 
@@ -50,6 +50,7 @@ class HourPoint:
     cheapest: Array
     bill: Array
     load: Array
+    income: Array
     road_flow: Array
     road_time: Array
     road_hours: Array
@@ -104,6 +105,7 @@ def read_point(block: HourBlock, x: Array) -> HourPoint:
         take(block.cheapest),
         take(block.bill),
         take(block.load),
+        take(block.income),
         take(block.road_flow),
         take(block.road_time),
         take(block.road_hours),
@@ -146,12 +148,27 @@ def certified_bound(model: LinearModel, solved: Solved, relax: bool) -> float:
     )
 
 
+def relaxed_bound(model: LinearModel) -> float:
+    """An upper bound by the LP relaxation that needs no trust in the solver: from its duals; -inf only where its ray
+    proves the relaxation empty; +inf where it shows nothing."""
+    session = HighsSession(model)
+    solved = session.solve(relax=True, time_limit=60.0)
+    if solved.row_duals is not None:
+        return safe_bound(model, solved.row_duals)
+    if solved.status == "infeasible":
+        ray = session.infeasibility_ray()
+        if ray is not None and proven_empty(model, ray):
+            return -np.inf
+    return np.inf
+
+
 def plain(state: HourState) -> HourState:
     """The state without partitions and binaries of pairs: what interval LPs are proven on."""
     return replace(
         state,
         road_points={},
         cheapest_points={},
+        price_points={},
         dispatch_pairs=frozenset(),
         exact_dispatch=False,
         choices=frozenset(),
@@ -204,6 +221,10 @@ class FrozenRelaxation:
         return sign * (total - 1e-14 * size)
 
 
+DULL = 0.03
+"""An interval's end that an LP moved by less than this share of the width is left alone for a while."""
+
+
 def tighten_hour(
     routes: RouteSet,
     state: HourState,
@@ -211,12 +232,14 @@ def tighten_hour(
     quantities: tuple[str, ...],
     cutoffs: tuple[Cutoff, ...] = (),
     least_money: float = 0.0,
+    dull: set[tuple[str, int, bool]] | None = None,
 ) -> tuple[HourState, int, bool]:
     """Bounds by LPs over the hour's relaxation. Returns the new state, LPs solved, and infeasibility.
 
     A quantity whose interval is already reached by some LP's point on one side needs no LP there, nor
     does one whose relaxation can't err by ``least_money``. ``slack`` is only bounded from above, and
-    from below to drop routes that are always too dear.
+    from below to drop routes that are always too dear. ``dull``: ends (quantity, index, upper) that an LP hardly
+    moved are noted there, and those that are there already get none.
     """
     model, block = build_hour(routes, plain(state), dispatch, cutoffs)
     frozen = FrozenRelaxation(model)
@@ -227,9 +250,10 @@ def tighten_hour(
         "route_flow": block.route_flow, "load": block.load,
     }  # fmt: skip
     seen: list[Array] = []
+    dull = set() if dull is None else dull
     for quantity in quantities:
         if quantity == "slack":
-            _tighten_slacks(frozen, block, box, seen)
+            _tighten_slacks(frozen, block, box, seen, dull)
             continue
         worth = _stakes(routes, box, quantity)
         for index in np.flatnonzero(columns[quantity] >= 0):
@@ -241,6 +265,8 @@ def tighten_hour(
             values = [x[column] for x in seen]
             for maximise in (True, False):
                 edge = high if maximise else low
+                if (quantity, int(index), maximise) in dull:
+                    continue
                 if values and abs((max(values) if maximise else min(values)) - edge) <= 0.03 * width:
                     continue
                 value, x = frozen.extreme(Expression().add(column), maximise=maximise)
@@ -248,6 +274,8 @@ def tighten_hour(
                     return state, frozen.solves, True
                 if x is not None:
                     seen.append(x)
+                if abs(value - edge) <= DULL * width:
+                    dull.add((quantity, int(index), maximise))
                 if maximise:
                     box.meet(quantity, int(index), -np.inf, value)
                 else:
@@ -272,14 +300,20 @@ def _stakes(routes: RouteSet, box: Intervals, quantity: str) -> Array:
     return np.full(len(box.low[quantity]), np.inf)
 
 
-def _tighten_slacks(frozen: FrozenRelaxation, block: HourBlock, box: Intervals, seen: list[Array]) -> None:
+def _tighten_slacks(
+    frozen: FrozenRelaxation,
+    block: HourBlock,
+    box: Intervals,
+    seen: list[Array],
+    dull: set[tuple[str, int, bool]],
+) -> None:
     """Ms of the routes, and routes that are dearer than the cheapest in every point of the relaxation."""
     few = 2 * EPSILON * float(np.max(box.high["cheapest"], initial=0.0))
     for k, expression in block.slack.items():
         if k not in block.open_pairs:
             continue
         values = [expression.value(x) for x in seen]
-        if not values or min(values) > few:
+        if ("slack", k, False) not in dull and (not values or min(values) > few):
             low, x = frozen.extreme(expression, maximise=False)
             if frozen.infeasible:
                 return
@@ -289,11 +323,15 @@ def _tighten_slacks(frozen: FrozenRelaxation, block: HourBlock, box: Intervals, 
                 box.usable[k] = False
                 box.high["route_flow"][k] = 0.0
                 continue
-        if values and max(values) > 0.8 * float(box.high["slack"][k]):
+            dull.add(("slack", k, False))
+        before = float(box.high["slack"][k])
+        if ("slack", k, True) in dull or (values and max(values) > 0.8 * before):
             continue
         high, x = frozen.extreme(expression, maximise=True)
         if x is not None:
             seen.append(x)
+        if high >= (1 - 5 * DULL) * before:
+            dull.add(("slack", k, True))
         box.high["slack"][k] = min(
             float(box.high["slack"][k]), max(high, 0.0) * (1 + BOUND_MARGIN) + BOUND_MARGIN
         )
@@ -333,7 +371,7 @@ def solver_of(instance: Instance) -> DispatchSolver | None:
     return DispatchSolver(instance) if instance.tariff_mode == "dlmp" else None
 
 
-MOST_CUTS = 25
+MOST_CUTS = 40
 
 
 def with_bill_cuts(state: HourState, operator: DispatchSolver, loads: Sequence[Array]) -> HourState:

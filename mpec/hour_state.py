@@ -30,6 +30,7 @@ class HourState:
     exact_dispatch: bool = False
     bill_cuts: tuple[BillCut, ...] = ()
     idle_cost: float = 0.0
+    price_points: dict[int, tuple[float, ...]] = field(default_factory=dict)
     choices: frozenset[int] | None = None
     """Routes whose pair (31) carries a binary; None: all. The others keep the pair's LP relaxation."""
 
@@ -53,6 +54,7 @@ class HourBlock:
     route_flow: Array
     chosen: Array
     load: Array
+    income: Array
     slack: dict[int, Expression]
     open_pairs: frozenset[int]
     revenue: Expression

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,6 +13,7 @@ from instances.model import Instance
 from mpec.coupling import Multipliers
 from mpec.electricity_cuts import true_bill
 from mpec.followers.users import Users
+from mpec.hour_closing import Closing, Local
 from mpec.hour_dispatch import HourDispatch, hour_dispatch, worst_pairs
 from mpec.hour_solve import (
     Cutoff,
@@ -43,10 +45,11 @@ class Sharpened:
     state: HourState
     proven: HourState
     outcome: HourBound
-    rounds: int
     seconds: float
     error: float
     dispatch: HourDispatch
+    proof: Local | None = None
+    closing: Closing | None = None
 
 
 def first_load(instance: Instance) -> Array:
@@ -65,41 +68,38 @@ def linear_bound(
     return bound_hour(routes, state, dispatch, multipliers, cutoffs, relax=True)
 
 
-def sharpen(
-    routes: RouteSet,
-    state: HourState,
-    dispatch: HourDispatch,
-    multipliers: Multipliers,
-    cutoffs: tuple[Cutoff, ...],
-    enough: float,
-    rounds: int,
-    seconds: float,
-    solver: str,
-    seed: int,
-    last_error: float,
-) -> Sharpened:
-    """MILP, refine where its point is wrong, cut at its prices, and again, until the hour is good enough.
+@dataclass
+class _Rounds:
+    """MILP, refine where its point is wrong, cut at its prices, and again: one hour's work in progress."""
 
-    ``enough`` (money): rounds end when the relaxed point's error and the MILP's own gap are below it.
-    Early MILPs are solved only as well as their relaxation deserves: to a share of the last point's
-    error. Returns the smallest bound met; all are valid.
-    """
-    began = time.perf_counter()
-    users, operator = Users(routes), solver_of(routes.instance)
-    best: HourBound | None = None
-    best_state = state
-    last_point: HourPoint | None = None
-    done, aim = 0, max(enough, 3e-3 * max(last_error, 1.0))
-    for done in range(1, rounds + 1):
-        left = seconds - (time.perf_counter() - began)
-        if done > 1 and left < 0.15 * seconds:
-            break
-        model, block = build_hour(routes, state, dispatch, cutoffs)
-        set_objective(model, multipliers.lagrangian(block, routes.instance))
-        size_of = max(abs(best.bound) if best and np.isfinite(best.bound) else 1e3, 1.0)
+    routes: RouteSet
+    dispatch: HourDispatch
+    multipliers: Multipliers
+    enough: float
+    solver: str
+    seed: int
+    error: float
+    point: HourPoint | None = None
+    settled: bool = False
+
+    def __post_init__(self) -> None:
+        self.users, self.operator = Users(self.routes), solver_of(self.routes.instance)
+        self.aim = max(self.enough, 3e-3 * max(self.error, 1.0))
+
+    def solve(
+        self, state: HourState, cutoffs: tuple[Cutoff, ...], size_of: float, seconds: float
+    ) -> tuple[HourBound, HourState]:
+        """One MILP; its bound, and the state refined at its point (as it was where there is none)."""
+        routes = self.routes
+        model, block = build_hour(routes, state, self.dispatch, cutoffs)
+        set_objective(model, self.multipliers.lagrangian(block, routes.instance))
         # A solver that fails, loses its licence or contradicts itself costs this bound, not the run.
         run = solve_milp(
-            model, solver, seed=seed, gap=max(aim / size_of, 1e-7), time_limit=max(0.6 * left, 1.0)
+            model,
+            self.solver,
+            seed=self.seed,
+            gap=max(self.aim / size_of, 1e-7),
+            time_limit=max(seconds, 1.0),
         )
         solved = run.solved
         bound = certified_bound(model, solved, False)
@@ -108,41 +108,166 @@ def sharpen(
         outcome = HourBound(
             state.t, bound, solved.objective, point, solved.seconds, run.note or solved.status, size
         )
-        gain = np.inf if best is None else best.bound - bound
-        if best is None or bound < best.bound:
-            best, best_state = outcome, state
+        self.settled = False
         if point is None or solved.x is None:
-            break
-        last_point = point
+            return outcome, state
+        self.point = point
         refined, error = refine(routes, state, point)
-        refined, missed = worst_choices(block, refined, solved.x, least=0.02 * enough)
+        refined, missed = worst_choices(block, refined, solved.x, least=0.02 * self.enough)
         error += missed
         pairs: list[str] = []
         if block.dispatch is not None:
-            pairs = worst_pairs(block.dispatch, solved.x, state.dispatch_pairs, 12, 1e-3 * max(enough, 1e-3))
+            least = 1e-3 * max(self.enough, 1e-3)
+            pairs = worst_pairs(block.dispatch, solved.x, state.dispatch_pairs, 12, least)
             refined = replace(refined, dispatch_pairs=state.dispatch_pairs | frozenset(pairs))
-        refined = with_cuts(users, operator, refined, point)
-        if operator is not None:
-            short = true_bill(operator, state.t, point.load) - point.electricity
+        refined = with_cuts(self.users, self.operator, refined, point)
+        if self.operator is not None:
+            short = true_bill(self.operator, state.t, point.load) - point.electricity
             error += max(short, 0.0)
-            if short > enough and not state.exact_dispatch:
+            if short > self.enough and not state.exact_dispatch:
                 # The bill jumps inside this hour's loads: only the operator's own conditions can hold it.
-                if not dispatch.scenarios:
-                    dispatch = hour_dispatch(routes.instance, state.t, first_load(routes.instance))
+                if not self.dispatch.scenarios:
+                    self.dispatch = hour_dispatch(routes.instance, state.t, first_load(routes.instance))
                 refined = replace(refined, exact_dispatch=True)
                 pairs = ["exact"]
-        last_error = error
+        self.error = error
         own = bound - (solved.objective if solved.objective is not None else -np.inf)
-        if own <= enough and error <= enough and not pairs:
+        self.settled = own <= self.enough and error <= self.enough and not pairs
+        self.aim = max(0.3 * self.enough, 0.1 * error)
+        return outcome, refined
+
+
+def sharpen(
+    routes: RouteSet,
+    state: HourState,
+    dispatch: HourDispatch,
+    multipliers: Multipliers,
+    cutoffs: tuple[Cutoff, ...],
+    known: float | None,
+    enough: float,
+    seconds: float,
+    solver: str,
+    seed: int,
+    last_error: float,
+    closing: Closing | None = None,
+) -> Sharpened:
+    """Bound an hour by MILPs with refinement; where an equilibrium's value is known, close the gap to it.
+
+    ``closing``: what an earlier call at the same multipliers left; it goes on from there.
+
+    ``enough`` (money): work ends when the bound is that near to ``known``, or the relaxed point's error and the
+    MILP's own gap are below it. Early MILPs are solved only as well as their relaxation deserves: to a share of the
+    last point's error. Returns the smallest bound met; all are valid.
+    """
+    began = time.perf_counter()
+    work = _Rounds(routes, dispatch, multipliers, enough, solver, seed, last_error)
+
+    def left() -> float:
+        return seconds - (time.perf_counter() - began)
+
+    if closing is not None and known is not None:
+        closing = replace(closing, known=max(known, closing.known), cutoffs=cutoffs, dispatch=dispatch)
+        _close(closing, work, enough, left)
+        best = HourBound(state.t, closing.bound, None, None, 0.0, "closing", (0, 0, 0))
+        return _sharpened(state, closing, best, closing.proven, work, seconds - left())
+    best, best_state, state = _first_rounds(work, state, cutoffs, known, left)
+    if known is not None and np.isfinite(best.bound) and best.bound - known > enough:
+        closing = Closing(routes, work.dispatch, multipliers, cutoffs, known, state, best.bound, best_state)
+        _close(closing, work, enough, left)
+        best, best_state = replace(best, bound=closing.bound), closing.proven
+    return _sharpened(state, closing, best, best_state, work, seconds - left())
+
+
+def _sharpened(
+    state: HourState,
+    closing: Closing | None,
+    best: HourBound,
+    proven: HourState,
+    work: _Rounds,
+    seconds: float,
+) -> Sharpened:
+    """The outcome; the state that goes on keeps its own intervals and takes over all cuts and partitions."""
+    proof = None
+    if closing is not None:
+        state, proof = replace(closing.base, box=state.box), closing.proof
+    point = work.point
+    if point is None:
+        # Its bound counts all the same; where the hour's best prices lie, the LP's point must tell.
+        point = bound_hour(work.routes, state, work.dispatch, work.multipliers, (), relax=True).point
+    best = replace(best, point=point)
+    return Sharpened(state, proven, best, seconds, work.error, work.dispatch, proof, closing)
+
+
+def _first_rounds(
+    work: _Rounds,
+    state: HourState,
+    cutoffs: tuple[Cutoff, ...],
+    known: float | None,
+    left: Callable[[], float],
+) -> tuple[HourBound, HourState, HourState]:
+    """MILPs with refinement: the best bound, the state that gave it, and the state to go on with."""
+    seconds, enough = left(), work.enough
+    best: HourBound | None = None
+    best_state = state
+    for done in range(1, (FEW_ROUNDS if known is not None else FIRST_ROUNDS) + 1):
+        if done > 1 and left() < 0.15 * seconds:
             break
-        if done > 2 and gain < 0.02 * enough and own <= aim and error <= 2.0 * enough and not pairs:
+        size_of = max(abs(best.bound) if best and np.isfinite(best.bound) else 1e3, 1.0)
+        limit = 0.6 * left() if known is None else min(0.3 * left(), SHORT_MILP)
+        tried = state
+        outcome, state = work.solve(state, cutoffs, size_of, limit)
+        gain = np.inf if best is None else best.bound - outcome.bound
+        if best is None or outcome.bound < best.bound:
+            best, best_state = outcome, tried
+        if outcome.point is None or work.settled or (known is not None and best.bound - known <= enough):
             break
-        aim = max(0.3 * enough, 0.1 * error)
-        state = refined
+        if done > 2 and gain < 0.02 * enough and work.error <= 2.0 * enough:
+            break
     assert best is not None
-    if best.point is None:
-        # Its bound counts all the same; where the hour's best prices lie, an earlier point or the LP's must tell.
-        if last_point is None:
-            last_point = bound_hour(routes, best_state, dispatch, multipliers, cutoffs, relax=True).point
-        best = replace(best, point=last_point)
-    return Sharpened(state, best_state, best, done, time.perf_counter() - began, last_error, dispatch)
+    return best, best_state, state
+
+
+FIRST_ROUNDS = 5
+"""MILPs with refinement where no equilibrium of the hour is known."""
+
+FEW_ROUNDS = 3
+"""The same before interval LPs begin, where one is."""
+
+SHORT_MILP = 5.0
+"""Seconds of a MILP where interval LPs may do better."""
+
+
+def _close(closing: Closing, work: _Rounds, enough: float, left: Callable[[], float]) -> None:
+    """Rounds of interval LPs above a level, a MILP where they stand still; then the next level, ever nearer to what is
+    known, or a higher one where nothing comes of it."""
+    milps = True
+    while closing.open > enough and left() > 0.0:
+        idle = 0
+        while not closing.reached and closing.open > enough and left() > 0.0 and idle < 2:
+            before, width = closing.open, closing.width()
+            if not closing.shrink():
+                break
+            if closing.open < 0.8 * before or closing.width() < 0.9 * width:
+                idle = 0
+                continue
+            idle += 1
+            closing.dull.clear()
+            if not milps or closing.reached or closing.open <= enough or left() <= 0.0:
+                continue
+            limit = min(left(), SHORT_MILP)
+            outcome, refined = work.solve(closing.local, closing.cutoffs, max(abs(closing.bound), 1.0), limit)
+            milps = outcome.seconds < 0.9 * limit
+            if outcome.point is not None:
+                closing.take(outcome.bound)
+            closing.refined(refined, work.dispatch)
+        if closing.reached and closing.level > closing.floor:
+            closing.share = min(1.0, 1.5 * closing.share)
+        elif closing.share <= LEAST_SHARE:
+            return
+        else:
+            closing.share *= 0.4
+        closing.begin()
+
+
+LEAST_SHARE = 0.05
+"""A level nearer to the bound than this share of what is open isn't worth its LPs."""

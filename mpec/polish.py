@@ -59,10 +59,17 @@ class Polished:
 
 
 class DayProgram:
-    """The linearised day around a guess. ``periods`` are the indices of the hours it contains."""
+    """The linearised day around a guess. ``hours`` are the indices of the periods it contains.
+
+    ``price_charge`` (M, T), money per unit of price, and ``residual_worth`` (N, T), money per residual, are a day's
+    multipliers where single hours are polished; 0 for the day itself.
+    """
 
     def __init__(self, routes: RouteSet, hours: range, incoming: Array) -> None:
         self.routes, self.instance, self.hours = routes, routes.instance, hours
+        periods = len(self.instance.periods)
+        self.price_charge = np.zeros((len(self.instance.stations), periods))
+        self.residual_worth = np.zeros((len(self.instance.pairs), periods))
         self.roads = RoadCost.of(self.instance)
         self.incoming = incoming
         self.demand = np.array(
@@ -121,10 +128,17 @@ class DayProgram:
         return np.asarray(self.demand + self.instance.users.xi * before)
 
     def profit(self, guess: Guess) -> float:
-        """dt sum (rho - c) P over the program's hours."""
+        """dt sum (rho - c) P over the program's hours, and what the multipliers add."""
         load = self.routes.plan_kwh.T @ guess.flows
-        margin = (guess.prices - guess.electricity) * self.own[:, None] * load
-        return float(self.instance.period_h * margin[:, self.hours].sum())
+        margin = self.instance.period_h * (guess.prices - guess.electricity) * self.own[:, None] * load
+        return float(margin[:, self.hours].sum()) + self.priced(guess.prices, guess.flows)
+
+    def priced(self, prices: Array, flows: Array) -> float:
+        """What the multipliers add to the profit over the program's hours, money."""
+        value = -(self.price_charge * prices)[:, self.hours].sum()
+        if self.residual_worth.any():
+            value += (self.residual_worth * self.residuals(flows))[:, self.hours].sum()
+        return float(value)
 
     def step(self, guess: Guess, reach: float, penalty: float) -> Guess | None:
         """One linear program around ``guess``; None if the solver found no point."""
@@ -181,10 +195,14 @@ class DayProgram:
         self._cost_rows(model, guess, t, reach, penalty, live, price, columns, cheapest)
         # Profit around the guess: rho P - c P with P = sum w h, products linearised.
         kwh = routes.plan_kwh[live]
-        for j, value in zip(price, dt * self.own * (kwh.T @ base), strict=True):
+        for j, value in zip(price, dt * self.own * (kwh.T @ base) - self.price_charge[:, t], strict=True):
             model.cost[j] += float(value)
         for j, value in zip(columns, dt * (kwh @ (self.own * (at - guess.electricity[:, t]))), strict=True):
             model.cost[j] += float(value)
+        if self.residual_worth[:, t].any():
+            slopes, _ = self._through(guess, live, t)
+            for j, value in zip(columns, self.residual_worth[:, t] @ slopes, strict=True):
+                model.cost[j] += float(value) * self.instance.residual_rate
         over = self._elastic(model, f"overload{t}", len(low), penalty)
         limits = np.array([s.capacity_kw for s in instance.stations])
         rows = sp.csr_matrix(np.hstack([kwh.T, -np.eye(len(low))]))
@@ -272,16 +290,19 @@ class DayProgram:
     def _weighted(self, guess: Guess, hour: _Hour, t: int, one: float) -> tuple[Array, Array, Array]:
         """sum_k w_k (one + rate T_k) per pair, linearised: matrix (N, live), its columns, constant (N,)."""
         live = np.flatnonzero(guess.used[:, t])
-        base = guess.flows[live, t]
-        member = self.member[:, live]
-        matrix = member * (one + self.rate * self._times[live, t])
-        constant = np.zeros(len(matrix))
+        matrix, constant = one * self.member[:, live], np.zeros(len(self.member))
         if self.rate:
-            through = (member * (base * self.inside[live])) @ self.routes.on_road[live]
-            extra = self.rate * (through * self._slope[:, t]) @ self.routes.on_road[live].T
-            matrix = matrix + extra
-            constant = -extra @ base
+            slopes, at_zero = self._through(guess, live, t)
+            matrix = matrix + self.rate * slopes
+            constant = self.rate * at_zero
         return matrix, hour.flow[live], constant
+
+    def _through(self, guess: Guess, live: Array, t: int) -> tuple[Array, Array]:
+        """sum_k w_k T_k per pair, linearised around the guess: slopes (N, live) and the value at no flow, (N,)."""
+        base, member = guess.flows[live, t], self.member[:, live]
+        through = (member * (base * self.inside[live])) @ self.routes.on_road[live]
+        extra = (through * self._slope[:, t]) @ self.routes.on_road[live].T
+        return member * self._times[live, t] + extra, -extra @ base
 
     def _read(self, guess: Guess, blocks: dict[int, _Hour], x: Array) -> Guess:
         prices, flows, cheapest = guess.prices.copy(), guess.flows.copy(), guess.cheapest.copy()

@@ -32,8 +32,9 @@ def sample_hour(
     count: int = 40,
     generations: int = 6,
     seed: int = 0,
-) -> tuple[Array, float]:
-    """The best prices (M,) found around ``centers`` (K, M) in hour ``t``, and their Lagrangian value, money.
+    keep: int = 2,
+) -> Array:
+    """The best prices, (keep, M) at most, found around ``centers`` (K, M) in hour ``t``, by their Lagrangian value.
 
     ``incoming`` (N,) residuals arrive; ``tariff`` (M,) is the electricity price where the operator's LP doesn't
     set it. Every generation draws around the best prices so far, ever closer; single stations are moved
@@ -60,7 +61,7 @@ def sample_hour(
         order = np.argsort(-values)[:6]
         elite, values = elite[order], values[order]
         scale *= 0.55
-    return elite[0], float(values[0])
+    return np.asarray(elite[:keep])
 
 
 def _ladder(prices: Array, size: Array) -> Array:

@@ -18,7 +18,7 @@ from mpec.equilibrium import Point
 from mpec.followers.answer import Follower
 from mpec.followers.assemble import point as assemble_point
 from mpec.followers.regulated import regulated_prices
-from mpec.hour_pool import HourPool
+from mpec.hour_pool import HourPool, PooledHour
 from mpec.polish import DayProgram, Guess, polish
 
 Array = np.ndarray
@@ -89,8 +89,7 @@ class Primal:
     follower: Follower = field(init=False)
     program: DayProgram = field(init=False)
     pieces: CostPieces = field(init=False)
-    pool: HourPool = field(default_factory=HourPool)
-    multipliers: Multipliers | None = None
+    pool: HourPool | None = None
 
     def __post_init__(self) -> None:
         instance = self.routes.instance
@@ -103,7 +102,7 @@ class Primal:
 
     def answer(self, prices: Array) -> Candidate:
         """The followers' greedy answer to prices that fit the box and the caps."""
-        if self.multipliers is not None:
+        if self.pool is not None:
             # Before they are fitted to the caps: an hour by itself may use more than its share of them.
             flows, gaps, _ = self.follower.flows(prices)
             alone = self._candidate(prices, flows, float(gaps.max(initial=0.0)))
@@ -225,33 +224,48 @@ class Primal:
         return Guess(prices, flows, self._cheapest(costs_now), used, price, rows)
 
     def price_hours(self, multipliers: Multipliers) -> None:
-        """From here on hours are compared by their profit at these multipliers; the pool begins anew."""
-        self.multipliers = multipliers
-        self.pool = HourPool()
+        """From here on hours are compared by their profit at these multipliers."""
+        if self.pool is None:
+            self.pool = HourPool(self.routes.instance.period_h, multipliers)
+        self.pool.price(multipliers)
 
     def combined(self, prices: Array, flows: Array) -> Candidate:
         """The best hours met so far, side by side, as a start for polish; its profit counts for nothing."""
-        prices, flows = self.pool.best_day(prices, flows)
+        if self.pool is not None:
+            prices, flows = self.pool.best_day(prices, flows)
         return Candidate(fit_prices(self.routes, prices), flows, -np.inf, np.inf, np.inf)
 
     def remember(self, candidate: Candidate) -> None:
         """Keep every hour of a try that is an equilibrium by itself."""
-        if self.multipliers is None:
+        if self.pool is None:
             return
-        program, prices, flows = self.program, candidate.prices, candidate.flows
-        load = self.routes.plan_kwh.T @ flows
-        paid, _ = self.electricity(load)
-        costs, residual = self.route_costs(candidate), program.residuals(flows)
+        prices, flows = candidate.prices, candidate.flows
+        load, residual = self.routes.plan_kwh.T @ flows, self.program.residuals(flows)
+        arriving = np.column_stack([self.program.incoming, residual[:, :-1]])
+        costs = self.route_costs(candidate)
         cheapest = self._cheapest(costs)
         excess = (costs - cheapest[self.routes.pair]) / np.maximum(np.abs(cheapest[self.routes.pair]), 1.0)
         worst = np.where(flows > 0, excess, 0.0).max(axis=0, initial=0.0)
         over = (load - self.capacity).max(axis=0)
-        value = self.routes.instance.period_h * ((prices - paid) * self.own * load).sum(axis=0)
-        value -= self.multipliers.cap @ prices
-        value[:-1] += (self.multipliers.link[:, 1:] * residual[:, :-1]).sum(axis=0)
-        value[1:] -= (self.multipliers.link[:, 1:] * residual[:, :-1]).sum(axis=0)
+        profit, own_load = self.hourly(prices, load), self.own * load
         for t in np.flatnonzero((worst <= 1e-6) & (over <= 1e-7 * self.capacity.max())):
-            self.pool.add(int(t), prices[:, t], flows[:, t], float(value[t]))
+            self.pool.add(
+                PooledHour(
+                    int(t),
+                    prices[:, t],
+                    flows[:, t],
+                    own_load[:, t],
+                    arriving[:, t],
+                    residual[:, t],
+                    profit[t],
+                )
+            )
+
+    def hourly(self, prices: Array, load: Array) -> Array:
+        """(T,) dt sum_m (rho - c) P; under tariff `regulated` without the bill, which couples the hours."""
+        regulated = self.routes.instance.tariff_mode == "regulated"
+        paid = np.zeros_like(load) if regulated else self.electricity(load)[0]
+        return np.asarray(self.routes.instance.period_h * ((prices - paid) * self.own * load).sum(axis=0))
 
     def _exchange(self, guess: Guess) -> tuple[Array, Array]:
         """Flows and used routes after dropping the routes that stayed too dear and admitting those too cheap, and

@@ -16,14 +16,15 @@ Array = np.ndarray
 
 @dataclass(frozen=True)
 class Errors:
-    """How far a relaxed point is from the truth, money per hour: by road (A,), by pair (N,)."""
+    """How far a relaxed point is from the truth, money per hour: by road (A,), by pair (N,), by station (M,)."""
 
     roads: Array
     pairs: Array
+    stations: Array
 
     @property
     def total(self) -> float:
-        return float(self.roads.sum() + self.pairs.sum())
+        return float(self.roads.sum() + self.pairs.sum() + self.stations.sum())
 
 
 def point_errors(routes: RouteSet, point: HourPoint) -> Errors:
@@ -36,7 +37,8 @@ def point_errors(routes: RouteSet, point: HourPoint) -> Errors:
     time_error = np.where(known, np.abs(np.nan_to_num(point.road_time) - true) * flow, 0.0)
     hours_error = np.where(known, np.abs(np.nan_to_num(point.road_hours) - true * flow), 0.0)
     pairs = np.abs(np.nan_to_num(point.bill - point.cheapest * point.modified))
-    return Errors(kappa * (time_error + hours_error), np.asarray(pairs))
+    stations = np.abs(np.nan_to_num(point.income - point.price * point.load))
+    return Errors(kappa * (time_error + hours_error), np.asarray(pairs), np.asarray(stations))
 
 
 def refine(
@@ -46,6 +48,7 @@ def refine(
     *,
     roads: int = 8,
     pairs: int = 4,
+    stations: int = 3,
     least: float = 1e-3,
     pieces: int = 8,
 ) -> tuple[HourState, float]:
@@ -71,7 +74,14 @@ def refine(
         if errors.pairs[n] > least:
             ends = float(state.box.low["cheapest"][n]), float(state.box.high["cheapest"][n])
             cheapest[int(n)] = _insert(cheapest.get(int(n), ()), float(point.cheapest[n]), ends, pieces)
-    new = replace(state, road_points=road_points, tangents=tangents, cheapest_points=cheapest)
+    prices = dict(state.price_points)
+    for m in np.argsort(-errors.stations)[:stations]:
+        if errors.stations[m] > least:
+            ends = float(state.box.low["price"][m]), float(state.box.high["price"][m])
+            prices[int(m)] = _insert(prices.get(int(m), ()), float(point.price[m]), ends, pieces)
+    new = replace(
+        state, road_points=road_points, tangents=tangents, cheapest_points=cheapest, price_points=prices
+    )
     return new, errors.total
 
 

@@ -23,6 +23,8 @@ from mpec.bound_reading import (
     CutoffStep,
     Derivation,
     InheritStep,
+    Interval,
+    LocalProof,
     Partition,
     read_derivation,
 )
@@ -39,6 +41,7 @@ from mpec.hour_solve import (
     build_hour,
     certified_bound,
     plain,
+    relaxed_bound,
     set_objective,
     with_bill_cuts,
 )
@@ -174,7 +177,7 @@ def _steps(
         elif isinstance(step, CutoffStep):
             _cutoff(replay, step)
         elif number == best:
-            return _final(replay, step, say)
+            return _final(replay, step, say, thorough)
         elif number in carrying:
             _bounds(replay, step, number, thorough)
     raise Refuted("the record ends before its bound")
@@ -190,14 +193,28 @@ def _inherit(replay: _Replay, t: int) -> None:
 
 def _claims(replay: _Replay, step: ClaimsStep, thorough: bool) -> None:
     """Take a claim over if an LP over what is proven so far confirms it; else this run's own, weaker value."""
-    t, state = step.hour, replay.states[step.hour]
+    t = step.hour
+    rows = replay.cutoffs(t)
+    replay.states[t] = _claimed(replay, replay.states[t], rows, step.intervals, step.dropped, thorough)
+    replay.look(t)
+
+
+def _claimed(
+    replay: _Replay,
+    state: HourState,
+    rows: tuple[Cutoff, ...],
+    intervals: Sequence[Interval],
+    dropped: Sequence[int],
+    thorough: bool,
+) -> HourState:
+    """``state`` with the claims that LPs over its relaxation, with the cutoffs ``rows``, confirm."""
     box = state.box.copy()
     frozen: FrozenRelaxation | None = None
     block: Any = None
     if thorough:
-        model, block = build_hour(replay.routes, plain(state), replay.dispatches[t], replay.cutoffs(t))
+        model, block = build_hour(replay.routes, plain(state), replay.dispatches[state.t], rows)
         frozen = FrozenRelaxation(model)
-    for quantity, index, low, high in step.intervals:
+    for quantity, index, low, high in intervals:
         old_low, old_high = float(state.box.low[quantity][index]), float(state.box.high[quantity][index])
         if frozen is not None:
             expression = _quantity(block, quantity, index)
@@ -212,7 +229,7 @@ def _claims(replay: _Replay, step: ClaimsStep, thorough: bool) -> None:
         box.low[quantity][index] = max(old_low, low)
         box.high[quantity][index] = min(old_high, high)
     few = 2 * EPSILON * float(np.max(state.box.high["cheapest"], initial=0.0))
-    for k in step.dropped:
+    for k in dropped:
         if frozen is not None:
             # A route without a slack row is not in this hour's relaxation: nothing shows that it is too dear.
             expression = block.slack.get(k)
@@ -220,8 +237,7 @@ def _claims(replay: _Replay, step: ClaimsStep, thorough: bool) -> None:
                 continue
         box.usable[k] = False
         box.high["route_flow"][k] = 0.0
-    replay.states[t] = replace(state, box=box)
-    replay.look(t)
+    return replace(state, box=box)
 
 
 def _least(frozen: FrozenRelaxation, expression: Expression) -> float:
@@ -262,10 +278,18 @@ def total_bound(instance: Instance, multipliers: Multipliers, bounds: Sequence[f
 
 
 def _hour_bound(
-    replay: _Replay, t: int, partition: Partition, multipliers: Multipliers, stated: float, relaxed: bool
+    replay: _Replay,
+    t: int,
+    partition: Partition,
+    multipliers: Multipliers,
+    stated: float,
+    relaxed: bool,
+    thorough: bool,
 ) -> float:
     """This run's bound of one hour; it may stop as soon as the stated one is confirmed."""
     state = partition.of(replay.states[t])
+    if partition.local is not None:
+        return _local_bound(replay, state, partition.local, multipliers, stated, thorough)
     model, block = build_hour(replay.routes, state, replay.dispatches[t], replay.cutoffs(t))
     set_objective(model, multipliers.lagrangian(block, replay.routes.instance))
     if relaxed:
@@ -282,6 +306,34 @@ def _hour_bound(
     if note:
         replay.notes.append(f"period {replay.label(t)}: {note}")
     return bound
+
+
+def _local_bound(
+    replay: _Replay,
+    state: HourState,
+    local: LocalProof,
+    multipliers: Multipliers,
+    stated: float,
+    thorough: bool,
+) -> float:
+    """max(level, the bound over what earns the level): its intervals are claimed round by round, each proven again.
+
+    The LP comes first: its bound, or its proof that nothing is left, needs no trust. A MILP without a point proves
+    nothing here.
+    """
+    rows = (*replay.cutoffs(state.t), Cutoff(multipliers, local.level))
+    for intervals, dropped in local.rounds:
+        state = propagated(replay.routes, _claimed(replay, state, rows, intervals, dropped, thorough))
+    model, block = build_hour(replay.routes, state, replay.dispatches[state.t], replay.cutoffs(state.t))
+    set_objective(model, multipliers.lagrangian(block, replay.routes.instance))
+    near = stated + 0.5 * TOLERANCE * (1.0 + abs(stated))
+    bound = relaxed_bound(model)
+    if max(bound, local.level) > near:
+        found, note = second_bound(model, replay.solver, near, replay.deadline, seconds=FINISH_SECONDS)
+        if note:
+            replay.notes.append(f"period {replay.label(state.t)}: {note}")
+        bound = min(bound, found) if found > -np.inf else bound
+    return max(bound, local.level)
 
 
 def second_bound(
@@ -312,7 +364,7 @@ def _bounds(replay: _Replay, step: BoundsStep, number: int, thorough: bool) -> N
     own = list(step.bounds)
     if thorough:
         own = [
-            _hour_bound(replay, t, part, step.multipliers, bound, step.relaxed)
+            _hour_bound(replay, t, part, step.multipliers, bound, step.relaxed, thorough)
             for t, (part, bound) in enumerate(zip(step.hours, step.bounds, strict=True))
         ]
     _above_the_judged(replay, step.multipliers, own)
@@ -342,11 +394,11 @@ def _cutoff(replay: _Replay, step: CutoffStep) -> None:
         replay.cutoff = (multipliers, [b - slack - 1e-9 * (abs(b) + abs(slack) + 1.0) for b in bounds])
 
 
-def _final(replay: _Replay, step: BoundsStep, say: Callable[[str], None]) -> RecheckOutcome:
+def _final(replay: _Replay, step: BoundsStep, say: Callable[[str], None], thorough: bool) -> RecheckOutcome:
     """Solve the hours again at the stated multipliers; only this sum is certified."""
     own = []
     for t, (part, bound) in enumerate(zip(step.hours, step.bounds, strict=True)):
-        own.append(_hour_bound(replay, t, part, step.multipliers, bound, step.relaxed))
+        own.append(_hour_bound(replay, t, part, step.multipliers, bound, step.relaxed, thorough))
         say(f"recheck: hour {t + 1} of {len(step.bounds)}, stated {bound:.6g}, found {own[-1]:.6g}")
     _above_the_judged(replay, step.multipliers, own)
     if not np.isfinite(own).all():

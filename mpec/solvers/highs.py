@@ -214,6 +214,24 @@ class HighsSession:
         finally:
             highs.cbMipInterrupt -= stop
 
+    def infeasibility_ray(self) -> Array | None:
+        """Row multipliers that show the LP relaxation infeasible (Farkas); None where HiGHS has none to give.
+
+        Whether they do is for the caller to compute: see `proven_empty`.
+        """
+        highs = self._highs
+        self._relax(True)
+        highs.setOptionValue("presolve", "off")
+        highs.setOptionValue("solver", "simplex")
+        highs.clearSolver()
+        highs.run()
+        ray = None
+        if highs.getModelStatus() == _S.kInfeasible:
+            _, found, values = highs.getDualRay()
+            ray = np.asarray(values, dtype=float) if found else None
+        highs.setOptionValue("presolve", self._presolve)
+        return ray
+
     def _feasible_or_not(self, seconds: float) -> Solved:
         """Without its objective the model is infeasible, or else it was unbounded."""
         worst = math.inf if self.model.maximise else -math.inf

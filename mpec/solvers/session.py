@@ -92,6 +92,22 @@ class RebuildingSession:
         """Nothing to do: the model is read at each solve."""
 
 
+def proven_empty(model: LinearModel, ray: Array) -> bool:
+    """Whether row multipliers show the LP relaxation empty: the objective 0 would have to be below 0 (Farkas).
+
+    Computed from the model's own numbers, with room for rounding; the solver's word counts for nothing.
+    """
+    size = float(np.abs(ray).max(initial=0.0))
+    if size == 0.0 or not np.isfinite(ray).all():
+        return False
+    zero = np.zeros(model.columns)
+    for sign in (1.0, -1.0):
+        y = sign * ray / size
+        if safe_bound(model, y, zero, maximise=True) - model.constant < -1e-9:
+            return True
+    return False
+
+
 def safe_bound(
     model: LinearModel, row_duals: Array, cost: Array | None = None, *, maximise: bool | None = None
 ) -> float:
