@@ -42,10 +42,17 @@ class DaySearch:
             self._polished(self.primal.answer(prices), rounds=2)
 
     def near(
-        self, prices: Array, multipliers: Multipliers, *, sample: bool, used: Array | None = None
+        self,
+        prices: Array,
+        multipliers: Multipliers,
+        *,
+        sample: bool,
+        used: Array | None = None,
+        hours: Sequence[int] | None = None,
     ) -> None:
         """Equilibria near ``prices`` (M, T), polished; with ``sample`` better ones are looked for hour by hour
-        first, and the best hours of all tries are joined. ``used`` (R, T): routes that the relaxation uses."""
+        first, and the best hours of all tries are joined. ``used`` (R, T): routes that the relaxation uses;
+        ``hours``: those that are searched (None: all)."""
         primal = self.primal
         primal.price_hours(multipliers)
         if self.best is not None:
@@ -57,7 +64,7 @@ class DaySearch:
         if not sample:
             self._polished(answered, rounds=2)
             return
-        self._search_hours(prices, answered, multipliers)
+        self._search_hours(prices, answered, multipliers, range(prices.shape[1]) if hours is None else hours)
         self._polished(primal.combined(answered.prices, answered.flows), rounds=3)
 
     def known(self, t: int) -> float | None:
@@ -98,7 +105,9 @@ class DaySearch:
         self.best = candidate
         return True
 
-    def _search_hours(self, prices: Array, answered: Candidate, multipliers: Multipliers) -> None:
+    def _search_hours(
+        self, prices: Array, answered: Candidate, multipliers: Multipliers, hours: Sequence[int]
+    ) -> None:
         """Fill the pool with equilibria near ``prices`` (M, T), each hour by itself at the multipliers."""
         pool, day = self.primal.pool, self.best or answered
         assert pool is not None
@@ -116,9 +125,9 @@ class DaySearch:
                     prices[None, :, t],
                     tuple(pool.hours.get(t, [])[:2]),
                 )
-                for t in range(prices.shape[1])
+                for t in hours
             ],
         )
-        for hours in found:
-            for hour in hours:
+        for several in found:
+            for hour in several:
                 pool.add(hour)

@@ -41,7 +41,7 @@ USED = 1e-3
 SAMPLING_SECONDS = 4.0
 """What searching an hour's prices and its share of the polish after it take, about."""
 
-MOST_PASSES = 4
+MOST_PASSES = 8
 """Passes over the open hours at the same multipliers."""
 
 
@@ -256,12 +256,15 @@ class Decomposition:
         self.timed("cuts", began)
         return day
 
-    def _polish_at(self, prices: Array, *, sample: bool, used: Array | None = None) -> None:
-        """Equilibria near prices (M, T); hours are searched one by one only where the time left suffices."""
+    def _polish_at(
+        self, prices: Array, *, sample: bool, used: Array | None = None, hours: Sequence[int] | None = None
+    ) -> None:
+        """Equilibria near prices (M, T); ``hours`` (None: all) are searched one by one where the time suffices."""
         began = time.perf_counter()
         assert self.multipliers is not None
-        sample = sample and self.limits.left() > SAMPLING_SECONDS * len(self.states) / self.tasks.workers
-        self.search.near(prices, self.multipliers, sample=sample, used=used)
+        count = len(self.states) if hours is None else len(hours)
+        sample = sample and self.limits.left() > SAMPLING_SECONDS * (1 + count / self.tasks.workers)
+        self.search.near(prices, self.multipliers, sample=sample, used=used, hours=hours)
         self.timed("polish", began)
 
     def cutoffs(self, t: int) -> tuple[Cutoff, ...]:
@@ -332,7 +335,7 @@ class Decomposition:
                 break
             self._search_near(points)
             self.note("open hours")
-            if self.done() or before - float(bounds.sum()) < 0.05 * (self.upper - (self.lower or -np.inf)):
+            if self.done() or before - float(bounds.sum()) < 0.02 * (self.upper - (self.lower or -np.inf)):
                 break
 
     def _enough(self) -> float:
@@ -385,7 +388,7 @@ class Decomposition:
             prices = self.best.prices.copy()
         for t, point in points.items():
             prices[:, t] = point.price
-        self._polish_at(prices, sample=True)
+        self._polish_at(prices, sample=True, hours=sorted(points))
 
     def summary(self) -> dict[str, Any]:
         return {"phases": {k: round(v, 2) for k, v in self.phases.items()}, "sweeps": self.sweep}

@@ -171,6 +171,10 @@ def sharpen(
         best = HourBound(state.t, closing.bound, None, None, 0.0, "closing", (0, 0, 0))
         return _sharpened(state, closing, best, closing.proven, work, seconds - left())
     best, best_state, state = _first_rounds(work, state, cutoffs, known, left)
+    if known is not None and best.bound == -np.inf:
+        # The known equilibrium refutes the solver's "infeasible": the LP's bound stands.
+        linear = bound_hour(routes, state, work.dispatch, multipliers, cutoffs, relax=True)
+        best, best_state = replace(best, bound=linear.bound), state
     if known is not None and np.isfinite(best.bound) and best.bound - known > enough:
         closing = Closing(routes, work.dispatch, multipliers, cutoffs, known, state, best.bound, best_state)
         _close(closing, work, enough, left)
