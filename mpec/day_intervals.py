@@ -52,6 +52,9 @@ def tighten_day(run: Decomposition) -> None:
     began = time.perf_counter()
     if run.instance.users.xi > 0 and run.sweep > 1:
         for t in range(len(run.states)):
+            if run.limits.left() <= 0:
+                run.timed("tighten", began)
+                return
             _inherit(run, t)
             _tightened(
                 run,

@@ -12,6 +12,7 @@ from formulations.routes import RouteSet
 from instances.model import Instance
 from mpec.coupling import Multipliers
 from mpec.electricity_cuts import bill_cut, idle_cost
+from mpec.exact_sums import exact_dual_bound
 from mpec.expression import Expression, add_row
 from mpec.followers.dispatch import DispatchSolver
 from mpec.followers.users import Users
@@ -154,7 +155,8 @@ def relaxed_bound(model: LinearModel) -> float:
     session = HighsSession(model)
     solved = session.solve(relax=True, time_limit=60.0)
     if solved.row_duals is not None:
-        return safe_bound(model, solved.row_duals)
+        exact = exact_dual_bound(model, solved.row_duals.tolist())
+        return max(safe_bound(model, solved.row_duals), exact)
     if solved.status == "infeasible":
         ray = session.infeasibility_ray()
         if ray is not None and proven_empty(model, ray):

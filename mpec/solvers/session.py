@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import numpy as np
 
+from mpec.exact_sums import exact_dual_bound
 from mpec.linear_model import LinearModel
 
 Array = np.ndarray
@@ -95,17 +97,14 @@ class RebuildingSession:
 def proven_empty(model: LinearModel, ray: Array) -> bool:
     """Whether row multipliers show the LP relaxation empty: the objective 0 would have to be below 0 (Farkas).
 
-    Computed from the model's own numbers, with room for rounding; the solver's word counts for nothing.
+    Computed from the model's own numbers in exact arithmetic; the solver's word counts for nothing.
     """
     size = float(np.abs(ray).max(initial=0.0))
     if size == 0.0 or not np.isfinite(ray).all():
         return False
-    zero = np.zeros(model.columns)
-    for sign in (1.0, -1.0):
-        y = sign * ray / size
-        if safe_bound(model, y, zero, maximise=True) - model.constant < -1e-9:
-            return True
-    return False
+    nothing = copy(model)
+    nothing.cost, nothing.constant, nothing.maximise = [0.0] * model.columns, 0.0, True
+    return any(exact_dual_bound(nothing, (sign * ray / size).tolist()) < 0.0 for sign in (1.0, -1.0))
 
 
 def safe_bound(

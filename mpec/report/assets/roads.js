@@ -26,7 +26,7 @@ function drawRoads() {
   // A sheet of paper is narrow too: a map as wide as it can be says more than long labels.
   const wide = width(place), narrow = wide < 720;
   const spanX = Math.max(range(roads.place.map((p) => p[0]))[1], 1e-9), spanY = range(roads.place.map((p) => p[1]))[1];
-  const margin = narrow ? 58 : 112, beside = narrow ? 0 : 70;
+  const margin = narrow ? 58 : 112, beside = narrow ? 0 : 104;
   const unit = Math.max(spanX / (wide - beside - 2 * margin), spanY / (narrow ? 560 : 640));
   // The scale of colours stands below a map that is too narrow or too low for it at its side.
   const below = narrow || spanY / unit < 240;
