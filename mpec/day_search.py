@@ -13,6 +13,7 @@ from mpec.cost_pieces import CAREFUL_MARGIN
 from mpec.coupling import Multipliers
 from mpec.crowding import uncrowded
 from mpec.executors import Tasks
+from mpec.hour_pool import PooledHour
 from mpec.hour_search import search_hour
 from mpec.price_grid import grid_prices
 from mpec.primal import Candidate, Primal
@@ -71,6 +72,17 @@ class DaySearch:
         """What the best equilibrium of hour t that was met earns at the multipliers in force."""
         pool = self.primal.pool
         return None if pool is None else pool.known(t)
+
+    def best_hour(self, t: int) -> PooledHour | None:
+        """The best equilibrium of hour t at the multipliers in force."""
+        pool = self.primal.pool
+        return None if pool is None else pool.best(t)
+
+    def add_hours(self, hours: Sequence[PooledHour]) -> None:
+        """Equilibria of single hours, found elsewhere."""
+        for hour in hours:
+            if self.primal.pool is not None:
+                self.primal.pool.add(hour)
 
     def _polished(self, start: Candidate, rounds: int, used: Array | None = None) -> None:
         live = start.flows > 0 if used is None else used | (start.flows > 0)

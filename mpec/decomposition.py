@@ -324,6 +324,7 @@ class Decomposition:
             points: dict[int, HourPoint] = {}
             for outcome in self._sharpened(open_hours, closings):
                 t = outcome.outcome.t
+                self.search.add_hours(outcome.found)
                 if outcome.closing is not None:
                     closings[t] = outcome.closing
                 if outcome.outcome.bound < bounds[t]:
@@ -369,6 +370,7 @@ class Decomposition:
                     self.seed,
                     float(self.errors[t]),
                     closings.get(t),
+                    self.search.best_hour(t),
                 )
                 for t in hours
             ],

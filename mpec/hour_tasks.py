@@ -9,12 +9,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from formulations.routes import RouteSet
+from formulations.tariff_data import fixed_prices
 from instances.model import Instance
 from mpec.coupling import Multipliers
 from mpec.electricity_cuts import true_bill
 from mpec.followers.users import Users
 from mpec.hour_closing import Closing, Local
 from mpec.hour_dispatch import HourDispatch, hour_dispatch, worst_pairs
+from mpec.hour_pool import PooledHour
+from mpec.hour_search import search_hour
 from mpec.hour_solve import (
     Cutoff,
     HourBound,
@@ -50,6 +53,7 @@ class Sharpened:
     dispatch: HourDispatch
     proof: Local | None = None
     closing: Closing | None = None
+    found: tuple[PooledHour, ...] = ()
 
 
 def first_load(instance: Instance) -> Array:
@@ -66,6 +70,13 @@ def linear_bound(
 ) -> HourBound:
     """The hour's LP bound at the multipliers, in its plain form (the one that a recheck repeats)."""
     return bound_hour(routes, state, dispatch, multipliers, cutoffs, relax=True)
+
+
+def hour_tariff(instance: Instance, multipliers: Multipliers, t: int) -> Array | None:
+    """The electricity price (M,) to reckon with in hour ``t``; None where the operator's LP sets it."""
+    if instance.tariff_mode == "fixed":
+        return np.asarray(fixed_prices(instance)[:, t])
+    return None if multipliers.tariff is None else multipliers.tariff[:, t]
 
 
 @dataclass
@@ -150,10 +161,12 @@ def sharpen(
     seed: int,
     last_error: float,
     closing: Closing | None = None,
+    best_known: PooledHour | None = None,
 ) -> Sharpened:
     """Bound an hour by MILPs with refinement; where an equilibrium's value is known, close the gap to it.
 
-    ``closing``: what an earlier call at the same multipliers left; it goes on from there.
+    ``closing``: what an earlier call at the same multipliers left; it goes on from there. ``best_known``: the
+    equilibrium that earns ``known``; a better one is looked for near the MILPs' last point, before the closing.
 
     ``enough`` (money): work ends when the bound is that near to ``known``, or the relaxed point's error and the
     MILP's own gap are below it. Early MILPs are solved only as well as their relaxation deserves: to a share of the
@@ -175,11 +188,18 @@ def sharpen(
         # The known equilibrium refutes the solver's "infeasible": the LP's bound stands.
         linear = bound_hour(routes, state, work.dispatch, multipliers, cutoffs, relax=True)
         best, best_state = replace(best, bound=linear.bound), state
+    found: list[PooledHour] = []
+    if known is not None and best_known is not None and work.point and best.bound - known > enough:
+        tariff = hour_tariff(routes.instance, multipliers, state.t)
+        centers, near = work.point.price[None], (best_known,)
+        found = search_hour(routes, state.t, best_known.incoming, multipliers, tariff, centers, near)
+        known = max([known, *(hour.value(multipliers, routes.instance.period_h) for hour in found)])
     if known is not None and np.isfinite(best.bound) and best.bound - known > enough:
         closing = Closing(routes, work.dispatch, multipliers, cutoffs, known, state, best.bound, best_state)
         _close(closing, work, enough, left)
         best, best_state = replace(best, bound=closing.bound), closing.proven
-    return _sharpened(state, closing, best, best_state, work, seconds - left())
+    done = _sharpened(state, closing, best, best_state, work, seconds - left())
+    return replace(done, found=tuple(found))
 
 
 def _sharpened(
