@@ -15,13 +15,13 @@ from typing import Any, TypeVar
 import numpy as np
 
 from formulations.routes import RouteSet
+from mpec.claims import Claims, Interval, Local
 from mpec.coupling import Multipliers
 from mpec.hour_state import HourState
 from mpec.intervals import QUANTITIES
 from mpec.value_cuts import Reference
 
 Array = np.ndarray
-Interval = tuple[str, int, float, float]
 Read = TypeVar("Read")
 
 MOST_POINTS = 2000
@@ -37,14 +37,6 @@ class RecordError(ValueError):
 
 
 @dataclass(frozen=True)
-class LocalProof:
-    """Points of the hour that earn less than ``level`` are left out; rounds of claims about the others."""
-
-    level: float
-    rounds: tuple[tuple[tuple[Interval, ...], tuple[int, ...]], ...]
-
-
-@dataclass(frozen=True)
 class Partition:
     """How finely an hour is cut up: breakpoints by road, pair and station, the operator's pairs that carry binaries,
     the routes that do (None: all)."""
@@ -55,7 +47,7 @@ class Partition:
     exact_dispatch: bool
     price_points: dict[int, tuple[float, ...]] = field(default_factory=dict)
     choices: frozenset[int] | None = None
-    local: LocalProof | None = None
+    local: Local | None = None
 
     def of(self, state: HourState) -> HourState:
         """The state cut up like this."""
@@ -79,11 +71,10 @@ class InheritStep:
 
 @dataclass(frozen=True)
 class ClaimsStep:
-    """Intervals (quantity, index, low, high) and dropped routes of an hour, under the cutoff in force."""
+    """Claims about an hour, under the cutoff in force."""
 
     hour: int
-    intervals: tuple[Interval, ...]
-    dropped: tuple[int, ...]
+    claims: Claims
 
 
 @dataclass(frozen=True)
@@ -240,19 +231,18 @@ class _Reader:
             self.local(value.get("local"), f"{where}.local"),
         )
 
-    def local(self, value: Any, where: str) -> LocalProof | None:
+    def local(self, value: Any, where: str) -> Local | None:
         if value is None:
             return None
-        return LocalProof(
+        return Local(
             _number(_get(value, "level", where), f"{where}.level"),
             _each(_get(value, "rounds", where), f"{where}.rounds", self.claims),
         )
 
-    def claims(self, value: Any, where: str) -> tuple[tuple[Interval, ...], tuple[int, ...]]:
-        """Intervals and dropped routes."""
+    def claims(self, value: Any, where: str) -> Claims:
         every = sum(self.sizes.values())
         dropped = _list(_get(value, "dropped", where), f"{where}.dropped")
-        return (
+        return Claims(
             _each(_get(value, "intervals", where), f"{where}.intervals", self.interval, every),
             tuple(_whole(k, f"{where}.dropped", len(self.routes.routes)) for k in dropped),
         )
@@ -306,7 +296,7 @@ class _Reader:
             return InheritStep(_whole(_get(value, "hour", where), f"{where}.hour", self.hours, 1))
         if kind == "claims":
             hour = _whole(_get(value, "hour", where), f"{where}.hour", self.hours)
-            return ClaimsStep(hour, *self.claims(value, where))
+            return ClaimsStep(hour, self.claims(value, where))
         if kind == "cutoff":
             return CutoffStep(
                 _whole(_get(value, "bounds_step", where), f"{where}.bounds_step", number),

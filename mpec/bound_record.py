@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from formulations.routes import RouteSet
+from mpec.claims import Claims, Local, claims_between
 from mpec.coupling import Multipliers
 from mpec.electricity_cuts import BillCut
-from mpec.hour_closing import Claims, Local, claims_between
 from mpec.hour_dispatch import HourDispatch
 from mpec.hour_solve import Cutoff
 from mpec.hour_state import HourState

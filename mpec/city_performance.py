@@ -13,7 +13,6 @@ workers is measured, what 10 would do is a projection by Amdahl's law, stated as
 from __future__ import annotations
 
 import argparse
-import csv
 import itertools
 import multiprocessing
 import resource
@@ -27,7 +26,7 @@ from typing import Any
 import instances
 from formulations.routes import route_set
 from instances.model import Instance
-from mpec.equilibrium import Equilibrium
+from mpec.bench_rows import add_row, markdown, reached, read_rows
 from mpec.judging import judge
 from mpec.options import SolveOptions
 from mpec.orchestrator import solve_game
@@ -159,15 +158,6 @@ def run_case(case: Case) -> dict[str, Any]:
     }
 
 
-def reached(result: Equilibrium, gap: float) -> float | None:
-    """Seconds until an interval with at most this gap stood; None: never."""
-    for step in result.bounds:
-        if step.lower is not None and step.upper is not None:
-            if (step.upper - step.lower) / max(abs(step.upper), 1.0) <= gap:
-                return round(step.seconds, 1)
-    return None
-
-
 def peak_memory(workers: int) -> float:
     """MiB at most: this process, and its largest child as often as there are workers."""
     own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -184,26 +174,12 @@ def _cpu_seconds() -> float:
 
 def table(rows: Sequence[dict[str, str]]) -> str:
     """The rows as Markdown, then measured speed-ups and their projections."""
-    head = "| " + " | ".join(SHOWN) + " |"
-    lines = [head, "|" + "---|" * len(SHOWN), *("| " + " | ".join(_cells(row)) + " |" for row in rows)]
     text = (
         "# Cities\n\nMade by `python -m mpec.city_performance` with HiGHS. `seconds` is the wall time of the solve "
         "(without the recheck), `cpu_seconds` the processor time of all its processes: on a machine that does other "
         "things too, that is the fairer figure. `peak_memory_mib` counts the largest worker once per worker.\n\n"
     )
-    return text + "\n".join(lines) + "\n" + _speedups(rows)
-
-
-def _cells(row: dict[str, str]) -> list[str]:
-    shown = []
-    for name in SHOWN:
-        value = row[name]
-        if name == "gap" and value:
-            value = f"{100 * float(value):.2f} %"
-        elif name in ("lower", "upper") and value:
-            value = f"{float(value):,.1f}"
-        shown.append(value)
-    return shown
+    return text + markdown(rows, SHOWN) + _speedups(rows)
 
 
 def _speedups(rows: Sequence[dict[str, str]]) -> str:
@@ -266,10 +242,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     given.out.mkdir(parents=True, exist_ok=True)
     path = given.out / "cities.csv"
-    rows: list[dict[str, str]] = []
-    if path.exists():
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
+    rows = read_rows(path)
     for case in cases_of(given):
         key = {name: str(value) for name, value in row_key(case, case.game()).items()}
         said = ", ".join(f"{name} {value}" for name, value in key.items())
@@ -280,11 +253,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         # A fresh process each, so that the peak memory is the case's own.
         with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
             row = pool.submit(run_case, case).result()
-        rows.append({name: "" if row[name] is None else str(row[name]) for name in FIELDS})
-        with path.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, FIELDS)
-            writer.writeheader()
-            writer.writerows(rows)
+        add_row(path, rows, FIELDS, row)
         (given.out / "cities.md").write_text(table(rows), encoding="utf-8")
 
 

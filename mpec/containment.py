@@ -19,8 +19,9 @@ from formulations.routes import RouteSet
 from mpec.electricity_cuts import bill_cut, idle_cost
 from mpec.followers.answer import Follower
 from mpec.hour_dispatch import HourDispatch, hour_dispatch
-from mpec.hour_solve import build_hour, set_objective, tighten_hour
+from mpec.hour_solve import build_hour, set_objective
 from mpec.hour_state import HourState, first_states
+from mpec.hour_tightening import tighten_hour
 from mpec.intervals import incoming_at_start
 from mpec.solvers import SolverMissing, open_session
 from mpec.tolerances import EPSILON

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from formulations.prices import owned
+from formulations.tariff_data import fixed_prices
 from instances.model import Instance
 from mpec.expression import Expression, add_row
 from mpec.hour_state import HourBlock
@@ -95,6 +96,11 @@ def regulated_limits(instance: Instance) -> tuple[Array, Array, Array]:
     high = np.array([[math.inf if r.price_max is None else r.price_max for r in line] for line in rows])
     mean = [math.inf if line[0].price_mean_max is None else line[0].price_mean_max for line in rows]
     return low, high, np.array(mean)
+
+
+def reckoned_tariff(instance: Instance, multipliers: Multipliers) -> Array | None:
+    """The electricity price (M, T) to reckon with hour by hour; None where the operator's LP sets it."""
+    return fixed_prices(instance) if instance.tariff_mode == "fixed" else multipliers.tariff
 
 
 def no_multipliers(instance: Instance) -> Multipliers:

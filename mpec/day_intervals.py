@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from formulations.prices import has_rivals
-from mpec.hour_solve import cut_hour, tighten_hour
+from mpec.hour_solve import cut_hour
 from mpec.hour_state import HourState
+from mpec.hour_tightening import tighten_hour
 from mpec.intervals import propagated
 
 if TYPE_CHECKING:

@@ -10,7 +10,6 @@ where it stopped. Every row says when the first interval stood, and when each ga
 from __future__ import annotations
 
 import argparse
-import csv
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -18,6 +17,7 @@ from pathlib import Path
 
 import instances
 from instances.model import Instance, Scenario, TariffMode
+from mpec.bench_rows import Row, add_row, markdown, reached, read_rows
 from mpec.equilibrium import Equilibrium
 from mpec.gravitational_search import best_response
 from mpec.options import SolveOptions
@@ -97,16 +97,7 @@ def _row(case: str, game: Instance, result: Equilibrium, seconds: float) -> dict
     if result.lower_bound is not None and result.upper_bound is not None:
         row["gap"] = (result.upper_bound - result.lower_bound) / max(abs(result.upper_bound), 1.0)
     for name, gap in (("first_interval_s", float("inf")), ("to_5_percent_s", 0.05), ("to_1_percent_s", 0.01)):
-        row[name] = next(
-            (
-                round(s.seconds, 1)
-                for s in result.bounds
-                if s.lower is not None
-                and s.upper is not None
-                and (s.upper - s.lower) / max(abs(s.upper), 1.0) <= gap
-            ),
-            None,
-        )
+        row[name] = reached(result, gap)
     return row
 
 
@@ -127,22 +118,10 @@ def run_case(case: str, seconds: float) -> dict[str, object]:
     return _row(case, game, result, time.perf_counter() - began)
 
 
-def table(rows: Sequence[dict[str, str]]) -> str:
+def table(rows: Sequence[Row]) -> str:
     """The rows as Markdown."""
-    head = "| " + " | ".join(FIELDS[:-1]) + " |"
-    lines = [head, "|" + "---|" * (len(FIELDS) - 1)]
-    for row in rows:
-        cells = []
-        for name in FIELDS[:-1]:
-            value = row[name]
-            if name == "gap" and value:
-                value = f"{100 * float(value):.2f} %"
-            elif name in ("lower", "upper") and value:
-                value = f"{float(value):,.1f}"
-            cells.append(value)
-        lines.append("| " + " | ".join(cells) + " |")
     command = "Made by `python -m mpec.day_performance` on 2 cores with HiGHS; seconds are of one run."
-    return "# The certified day\n\n" + command + "\n\n" + "\n".join(lines) + "\n"
+    return "# The certified day\n\n" + command + "\n\n" + markdown(rows, FIELDS[:-1])
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -153,20 +132,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     given.out.mkdir(parents=True, exist_ok=True)
     path = given.out / "day.csv"
-    rows: list[dict[str, str]] = []
-    if path.exists():
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
+    rows = read_rows(path)
     for case in given.cases:
         if any(r["case"] == case for r in rows):
             print(f"{case}: has a row already")
             continue
-        row = run_case(case, given.seconds)
-        rows.append({name: "" if row[name] is None else str(row[name]) for name in FIELDS})
-        with path.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, FIELDS)
-            writer.writeheader()
-            writer.writerows(rows)
+        add_row(path, rows, FIELDS, run_case(case, given.seconds))
         (given.out / "day.md").write_text(table(rows), encoding="utf-8")
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from formulations.prices import has_rivals, has_steps, price_box
 from formulations.routes import RouteSet
 from mpec.cost_pieces import CAREFUL_MARGIN
-from mpec.coupling import Multipliers
+from mpec.coupling import Multipliers, reckoned_tariff
 from mpec.crowding import uncrowded
 from mpec.executors import Tasks
 from mpec.hour_pool import PooledHour
@@ -107,7 +107,7 @@ class DaySearch:
             self._try(self.primal.improve(apart, apart.flows > 0, rounds=rounds, steps=10))
 
     def _try(self, candidate: Candidate) -> bool:
-        """Keep a candidate if it is better than the best and the judge's own checks let it pass; whether they did."""
+        """Keep a candidate if it is better than the best and the judge lets it pass; False only if he refused it."""
         capacity = max(s.capacity_kw for s in self.routes.instance.stations)
         sound = candidate.excess <= 1e-7 * capacity and candidate.violation <= 5e-7
         if not sound or (self.best is not None and candidate.profit <= self.best.profit):
@@ -124,7 +124,7 @@ class DaySearch:
         pool, day = self.primal.pool, self.best or answered
         assert pool is not None
         incoming = self.primal.incoming(day)
-        tariff = self.primal.tariff(multipliers)
+        tariff = reckoned_tariff(self.routes.instance, multipliers)
         found = self.tasks.map(
             search_hour,
             [

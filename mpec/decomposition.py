@@ -17,6 +17,7 @@ import numpy as np
 from formulations.routes import RouteSet, route_set
 from instances.model import Instance
 from mpec.bound_record import BoundLog
+from mpec.claims import Local
 from mpec.coupling import Multipliers, no_multipliers
 from mpec.day_intervals import first_intervals_of_day, tighten_day
 from mpec.day_relaxation import DayAnswer, relaxed_day
@@ -25,7 +26,7 @@ from mpec.electricity_cuts import bill_cut, idle_cost
 from mpec.equilibrium import BoundStep
 from mpec.executors import Tasks
 from mpec.followers.users import Users
-from mpec.hour_closing import Closing, Local
+from mpec.hour_closing import Closing
 from mpec.hour_dispatch import HourDispatch, hour_dispatch
 from mpec.hour_solve import Cutoff, HourPoint, with_cuts, with_reference
 from mpec.hour_state import HourState, first_states

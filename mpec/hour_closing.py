@@ -14,11 +14,13 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from formulations.routes import RouteSet
+from mpec.claims import Claims, Local, claims_between
 from mpec.coupling import Multipliers
 from mpec.hour_dispatch import HourDispatch
-from mpec.hour_solve import Cutoff, build_hour, relaxed_bound, set_objective, tighten_hour
+from mpec.hour_solve import Cutoff, build_hour, relaxed_bound, set_objective
 from mpec.hour_state import HourState
-from mpec.intervals import QUANTITIES, propagated
+from mpec.hour_tightening import tighten_hour
+from mpec.intervals import propagated
 
 Array = np.ndarray
 
@@ -31,34 +33,6 @@ ALL = (("load", "price", "residual", "modified", "cheapest"), *QUICK)
 
 HAIR = 1e-6
 """A level lies below the value of a known equilibrium by this much, relative to 1 or the value."""
-
-
-@dataclass(frozen=True)
-class Claims:
-    """Intervals (quantity, index, low, high) and dropped routes that one round of LPs gave."""
-
-    intervals: tuple[tuple[str, int, float, float], ...]
-    dropped: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class Local:
-    """How an hour's bound was reached: points below ``level`` don't count, rounds of claims, in order."""
-
-    level: float
-    rounds: tuple[Claims, ...] = ()
-
-
-def claims_between(old: HourState, new: HourState) -> Claims:
-    """The intervals that changed, and the routes that were dropped."""
-    intervals = []
-    for quantity in QUANTITIES:
-        a, b = old.box.low[quantity], new.box.low[quantity]
-        c, d = old.box.high[quantity], new.box.high[quantity]
-        for i in np.flatnonzero((a != b) | (c != d)):
-            intervals.append((quantity, int(i), float(b[i]), float(d[i])))
-    dropped = tuple(int(k) for k in np.flatnonzero(old.box.usable & ~new.box.usable))
-    return Claims(tuple(intervals), dropped)
 
 
 @dataclass

@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from formulations.routes import RouteSet
-from formulations.tariff_data import fixed_prices
 from instances.model import Instance
-from mpec.coupling import Multipliers
+from mpec.claims import Local
+from mpec.coupling import Multipliers, reckoned_tariff
 from mpec.electricity_cuts import true_bill
 from mpec.followers.users import Users
-from mpec.hour_closing import Closing, Local
+from mpec.hour_closing import Closing
 from mpec.hour_dispatch import HourDispatch, hour_dispatch, worst_pairs
 from mpec.hour_pool import PooledHour
 from mpec.hour_search import search_hour
@@ -70,13 +70,6 @@ def linear_bound(
 ) -> HourBound:
     """The hour's LP bound at the multipliers, in its plain form (the one that a recheck repeats)."""
     return bound_hour(routes, state, dispatch, multipliers, cutoffs, relax=True)
-
-
-def hour_tariff(instance: Instance, multipliers: Multipliers, t: int) -> Array | None:
-    """The electricity price (M,) to reckon with in hour ``t``; None where the operator's LP sets it."""
-    if instance.tariff_mode == "fixed":
-        return np.asarray(fixed_prices(instance)[:, t])
-    return None if multipliers.tariff is None else multipliers.tariff[:, t]
 
 
 @dataclass
@@ -190,7 +183,8 @@ def sharpen(
         best, best_state = replace(best, bound=linear.bound), state
     found: list[PooledHour] = []
     if known is not None and best_known is not None and work.point and best.bound - known > enough:
-        tariff = hour_tariff(routes.instance, multipliers, state.t)
+        day_tariff = reckoned_tariff(routes.instance, multipliers)
+        tariff = None if day_tariff is None else day_tariff[:, state.t]
         centers, near = work.point.price[None], (best_known,)
         found = search_hour(routes, state.t, best_known.incoming, multipliers, tariff, centers, near)
         known = max([known, *(hour.value(multipliers, routes.instance.period_h) for hour in found)])

@@ -2,8 +2,8 @@
 
 HiGHS 1.15.1 ended at a false dual bound, reproducibly, on an hour whose rows mixed coefficients from 1e-9 to 1e3; on
 hours with ordinary rows none was seen. A finding says that the model's bound needs a second run (other seed, no
-presolve; mpec.replay.second_bound), not that it is false. What bounds flows, times and costs first (interval LPs)
-makes findings go away.
+presolve; mpec.replayed_hours.second_bound), not that it is false. What bounds flows, times and costs first (interval
+LPs) makes findings go away.
 """
 
 from __future__ import annotations

@@ -18,7 +18,6 @@ import itertools
 import math
 import time
 from collections.abc import Callable
-from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,7 +35,7 @@ from mpec.followers.answer import follow
 from mpec.followers.users import Users
 from mpec.linear_model import LinearModel
 from mpec.residual_relaxation import ResidualRelaxation
-from mpec.solvers import HighsSession, safe_bound
+from mpec.safe_minimum import append, load_range, minimise, set_box
 from mpec.worst_users import UsersPolytope, reference, tie_polytope
 
 Array = np.ndarray
@@ -138,7 +137,7 @@ class _Search:
         return np.asarray(flows[0]) if gap[0] <= tolerances.AIM else self.flows[:, t]
 
     def _violations(self, part: UsersPolytope) -> int:
-        _, high = _load_range(part)
+        _, high = load_range(part)
         capacity = np.array([station.capacity_kw for station in self.instance.stations])
         return int(np.sum(high > capacity * (1.0 + 1e-6)))
 
@@ -157,10 +156,10 @@ class _Search:
         """Least profit of one period over a polytope of users' answers: (bound, value or NaN)."""
         instance, dt = self.instance, self.instance.period_h
         rho = self.own * self.prices[:, t]
-        low, high = _load_range(part)
+        low, high = load_range(part)
         if instance.tariff_mode == "fixed":
             margin = dt * (rho - self.own * worst_bill.fixed_bill(instance)[:, t])
-            solved = _minimise(part.model, part.load, margin)
+            solved = minimise(part.model, part.load, margin)
             if solved is None:
                 raise ArithmeticError("no answer of the users respects the stations' capacities")
             return solved.bound, float(
@@ -178,15 +177,15 @@ class _Search:
                 # All kinks inside so small a box count as binding in its middle.
                 rest = dt * float((np.abs(rho) + instance.feeder.voll_per_kwh) @ width)
                 return _Node(evaluate(middle) - rest, middle, width, True)
-            model = _twin(part.model)
-            _set_box(model, part.load, least, most)
+            model = part.model.copy()
+            set_box(model, part.load, least, most)
             reach = float(np.clip(width.sum() / max(float(middle.sum()), 1e-9), LEAST_REACH, 1.0))
             columns, weights, constant = worst_bill.add_nodal_bill(
                 model, value_function, part.load, least, most, reach
             )
             revenue = np.zeros(len(columns))
             revenue[-len(rho) :] = dt * rho
-            solved = _minimise(model, columns, revenue - weights)
+            solved = minimise(model, columns, revenue - weights)
             if solved is None:
                 return None
             loads = middle if solved.x is None else solved.x[part.load]
@@ -204,8 +203,8 @@ class _Search:
         whole, loads = LinearModel("day"), np.zeros(shape, dtype=int)
         ends = np.zeros((2, *shape))
         for t, part in enumerate(hours):
-            loads[:, t] = _append(whole, part.model, f"({t})")[part.load]
-            ends[0, :, t], ends[1, :, t] = _load_range(part)
+            loads[:, t] = append(whole, part.model, f"({t})")[part.load]
+            ends[0, :, t], ends[1, :, t] = load_range(part)
 
         def evaluate(flat: Array) -> float:
             load = flat.reshape(shape)
@@ -213,15 +212,15 @@ class _Search:
             return dt * float((margin * load).sum())
 
         def node(least: Array, most: Array) -> _Node | None:
-            model = _twin(whole)
-            _set_box(model, loads.ravel(), least, most)
+            model = whole.copy()
+            set_box(model, loads.ravel(), least, most)
             products = worst_bill.add_regulated_bill(
                 model, instance, loads, least.reshape(shape), most.reshape(shape)
             )
             columns = np.concatenate([loads.ravel(), products.bill])
             each = np.repeat(self.own, shape[1])
             cost = dt * np.concatenate([each * self.prices.ravel(), -each])
-            solved = _minimise(model, columns, cost)
+            solved = minimise(model, columns, cost)
             if solved is None:
                 return None
             if solved.x is None:
@@ -324,77 +323,6 @@ class _Node:
     loads: Array
     misfit: Array
     reached: bool
-
-
-@dataclass(frozen=True)
-class _Least:
-    """A safe lower bound on a linear program and its solution (None where the solver's is not feasible)."""
-
-    bound: float
-    x: Array | None
-
-
-def _minimise(model: LinearModel, columns: Array, cost: Array) -> _Least | None:
-    """min cost . x[columns]; None if infeasible. Raises ArithmeticError when the solver fails."""
-    vector = np.zeros(model.columns)
-    np.add.at(vector, columns, cost)
-    session = HighsSession(model)
-    try:
-        session.set_objective(vector, maximise=False)
-        solved = session.solve()
-    finally:
-        session.close()
-    if solved.status == "infeasible":
-        return None
-    if solved.status != "optimal" or solved.row_duals is None:
-        raise ArithmeticError(f"a linear program over the followers' answers ended {solved.status}")
-    bound = safe_bound(model, solved.row_duals, vector, maximise=False)
-    if not math.isfinite(bound) and solved.objective is not None and solved.x is not None:
-        # A free column's reduced cost is not exactly 0: the solver's own optimum with a margin.
-        bound = solved.objective - 1e-7 * max(1.0, float(np.abs(vector) @ np.abs(solved.x)))
-    return _Least(bound, solved.x)
-
-
-def _load_range(part: UsersPolytope) -> tuple[Array, Array]:
-    """Least and largest P (M,) over a polytope, kW, outward."""
-    low, high = np.zeros(len(part.load)), np.zeros(len(part.load))
-    for m, column in enumerate(part.load):
-        least = _minimise(part.model, np.array([column]), np.array([1.0]))
-        most = _minimise(part.model, np.array([column]), np.array([-1.0]))
-        if least is None or most is None:
-            raise ArithmeticError("no answer of the users respects the stations' capacities")
-        low[m], high[m] = max(least.bound, 0.0), max(-most.bound, 0.0)
-    return low, np.maximum(high, low)
-
-
-def _set_box(model: LinearModel, load: Array, low: Array, high: Array) -> None:
-    for column, a, b in zip(load, low, high, strict=True):
-        model.lower[column] = max(model.lower[column], float(a))
-        model.upper[column] = max(min(model.upper[column], float(b)), model.lower[column])
-
-
-def _twin(model: LinearModel) -> LinearModel:
-    """A copy that may be changed (a deep copy takes ten times as long)."""
-    twin = copy(model)
-    for name, value in vars(model).items():
-        if isinstance(value, list):
-            setattr(twin, name, list(value))
-    return twin
-
-
-def _append(whole: LinearModel, part: LinearModel, label: str) -> Array:
-    """Copy a model's columns and rows into another; the new columns."""
-    columns = whole.add_variables([f"{n}{label}" for n in part.column_names], part.lower, part.upper)
-    for i, name in enumerate(part.row_names):
-        entries = slice(part.starts[i], part.starts[i + 1])
-        whole.add_row(
-            f"{name}{label}",
-            columns[part.indices[entries]],
-            part.values[entries],
-            part.row_lower[i],
-            part.row_upper[i],
-        )
-    return columns
 
 
 def _flows(routes: RouteSet, answer: Answer, periods: int) -> Array:

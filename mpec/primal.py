@@ -124,12 +124,6 @@ class Primal:
         profit = float(self.routes.instance.period_h * ((prices - price) * self.own * load).sum())
         return Candidate(prices, flows, profit, float((load - self.capacity).max(initial=0.0)), violation)
 
-    def tariff(self, multipliers: Multipliers) -> Array | None:
-        """The electricity price (M, T) to reckon with hour by hour; None where the operator's LP sets it."""
-        if self.routes.instance.tariff_mode == "fixed":
-            return np.asarray(fixed_prices(self.routes.instance))
-        return multipliers.tariff
-
     def route_costs(self, candidate: Candidate) -> Array:
         """Route costs (15) at a candidate, (R, T)."""
         none = np.zeros((len(self.routes.instance.pairs), candidate.flows.shape[1]))

@@ -28,15 +28,8 @@ from mpec.hour_solve import build_hour, with_bill_cuts
 from mpec.hour_state import HourState, first_states
 from mpec.options import silent
 from mpec.price_search import within_caps
-from mpec.replay import (
-    FINISH_SECONDS,
-    OTHER_SEED,
-    TOLERANCE,
-    Refuted,
-    assumed_ms,
-    recheck_derivation,
-    second_bound,
-)
+from mpec.replay import assumed_ms, recheck_derivation
+from mpec.replayed_hours import FINISH_SECONDS, OTHER_SEED, TOLERANCE, Refuted, second_bound
 from mpec.solvers import SolverError, SolverMissing, open_session
 
 TRIED = 200

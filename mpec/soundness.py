@@ -30,6 +30,7 @@ import numpy as np
 
 from formulations.routes import RouteSet, route_set
 from instances.model import Instance
+from mpec.bench_rows import read_rows
 from mpec.certificate import judge_point
 from mpec.containment import check_containment
 from mpec.equilibrium import Equilibrium, Point
@@ -41,7 +42,7 @@ from mpec.options import Method, SolveOptions
 from mpec.orchestrator import solve_game
 from mpec.price_search import Found, best_price, within_caps
 from mpec.random_games import Size, random_game
-from mpec.soundness_table import read_rows, summary
+from mpec.soundness_table import summary
 
 CLOSE = 1e-9
 """Relative rounding allowed between an exact answer's profit and an upper bound."""
@@ -108,9 +109,8 @@ def check_game(seed: int, size: Size | None = None, effort: Effort | None = None
     try:
         _check(instance, row, effort)
     except Exception as error:
-        row.violations.append(
-            f"crash: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
-        )
+        # A crash of whatever kind is what this bench looks for.
+        row.violations.append(f"crash: {_first_line(error)}")
     return row
 
 
@@ -126,7 +126,7 @@ def _check(instance: Instance, row: Row, effort: Effort) -> None:
                 instance, SolveOptions(method=method, gap=effort.gap, time_limit=effort.seconds, workers=1)
             )
         except Exception as error:
-            row.violations.append(f"crash: {method}: {type(error).__name__}: {str(error).splitlines()[0]}")
+            row.violations.append(f"crash: {method}: {_first_line(error)}")
             continue
         setattr(row, f"{method}_seconds", round(time.perf_counter() - began, 2))
         _judged(results[method], method, row, effort)
@@ -237,6 +237,11 @@ def _judged(result: Equilibrium, method: str, row: Row, effort: Effort) -> None:
             row.violations.append(f"infeasible: {method} names no hour: {result.reason!r}")
     elif certificate.recheck == "refuted":
         row.violations.append(f"judge: {method}: the bound was refuted")
+
+
+def _first_line(error: Exception) -> str:
+    """Name and first line of an error, which may have no text at all."""
+    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
 
 
 def _against_truth(

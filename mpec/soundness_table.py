@@ -2,21 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
-
-
-def read_rows(path: Path) -> list[dict[str, str]]:
-    """The whole rows of games.csv; one that a kill cut off is left out."""
-    if not path.exists():
-        return []
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    return [r for r in rows if None not in r.values() and None not in r]
 
 
 def summary(rows: Sequence[dict[str, str]]) -> str:

@@ -8,7 +8,8 @@ import pytest
 import instances
 from formulations.residuals import evaluate
 from instances.model import Instance
-from mpec.exact_minlp import exact_minlp, operator_program
+from mpec.exact_minlp import exact_minlp
+from mpec.exact_operator import operator_program
 from mpec.followers.answer import follow
 from mpec.followers.dispatch import DispatchSolver
 from mpec.linear_model import LinearModel

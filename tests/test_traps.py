@@ -19,7 +19,7 @@ from mpec.equilibrium import Equilibrium
 from mpec.followers.answer import Follower, follow
 from mpec.followers.assemble import point as assemble
 from mpec.hour_dispatch import hour_dispatch
-from mpec.hour_solve import tighten_hour
+from mpec.hour_tightening import tighten_hour
 from mpec.judging import judge
 from mpec.options import Method, SolveOptions
 from mpec.orchestrator import solve_game

@@ -84,13 +84,7 @@ def feeder_from_matpower(path: Path) -> FeederData:
     bus_rows = {_name(row[_BUS_I]): rows["bus"][i] for i, row in enumerate(bus) if i < len(rows["bus"])}
     problems += load_problems(path.name, buses, bus_rows)
     branches = _branches(path.name, branch, rows["branch"], base_kv**2 / base_mva, problems)
-    try:
-        listed, lines, notes = radial(buses, branches, root)
-    except InstanceError as error:
-        problems += error.problems
-        raise InstanceError(problems) from error
-    if problems:
-        raise InstanceError(problems)
+    listed, lines, notes = radial(buses, branches, root, problems)
     notes += _left_out(bus, branch, gen)
     if code:
         notes.append(f"the case's own conversions were carried out: {'; '.join(code)}")

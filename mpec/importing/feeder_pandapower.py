@@ -12,7 +12,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from instances.errors import InstanceError, Problem, listing
+from instances.errors import Problem, listing
 from instances.model import Bus, Line
 from mpec.importing.feeder_tree import Branch, load_problems, radial
 from mpec.importing.pieces import FeederData, fingerprint, missing_package, problem, refusal, tidy
@@ -48,9 +48,10 @@ def feeder_from_json(path: Path) -> FeederData:
     pandapower = _pandapower(str(path))
     try:
         net = pandapower.from_json(str(path))
-        net.bus, net.line, net.ext_grid  # noqa: B018 - a JSON file of something else has no such tables
+        for table in ("bus", "line", "ext_grid"):
+            getattr(net, table)
     except Exception as error:
-        # pandapower raises whatever it meets in a file that is no net
+        # pandapower raises whatever it meets in a file that is no net; JSON of something else has no such tables.
         what = f"is not a net that pandapower reads ({type(error).__name__})."
         raise refusal(path.name, what, "Write it with pandapower.to_json(net, file).") from error
     return feeder_from_net(net, name=path.name, source=said)
@@ -82,13 +83,7 @@ def feeder_from_net(net: Any, *, name: str, source: str) -> FeederData:
     open_: list[str] = []
     branches = _lines(net, name, joined, base_kv, open_, problems)
     branches += _transformers(net, name, joined, base_kv, open_, problems)
-    try:
-        listed, lines, notes = radial(buses, branches, root)
-    except InstanceError as error:
-        problems += error.problems
-        raise InstanceError(problems) from error
-    if problems:
-        raise InstanceError(problems)
+    listed, lines, notes = radial(buses, branches, root, problems)
     notes += _left_out(net, open_)
     return FeederData(
         base_kv=base_kv,

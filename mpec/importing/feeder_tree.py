@@ -24,12 +24,12 @@ class Branch:
 
 
 def radial(
-    buses: Mapping[str, Bus], branches: Sequence[Branch], root: str
+    buses: Mapping[str, Bus], branches: Sequence[Branch], root: str, found: Sequence[Problem] = ()
 ) -> tuple[tuple[Bus, ...], tuple[Line, ...], list[str]]:
     """Buses and lines of the tree below the root, and notes on what hangs loose without load.
 
-    Raises InstanceError: a branch to an unknown bus, every branch that closes a loop, loads that no closed
-    branch connects to the root.
+    Raises InstanceError with the problems ``found`` before and its own: a branch to an unknown bus, every branch that
+    closes a loop, loads that no closed branch connects to the root.
     """
     problems: list[Problem] = []
     neighbours: dict[str, list[tuple[str, str]]] = {bus: [] for bus in buses}
@@ -65,8 +65,8 @@ def radial(
         file = branches[0].file if branches else ""
         what = f"no closed branch leads from the slack bus {root} to the loads at {listing(loaded)}."
         problems.append(problem(file, what, "Close the branches that feed them, or remove the loads."))
-    if problems:
-        raise InstanceError(problems)
+    if found or problems:
+        raise InstanceError([*found, *problems])
     kept = {bus for bus in buses if bus not in apart}
     notes = [f"buses without load and connection left out: {listing(apart)}"] if apart else []
     lines = tuple(branch.line for branch in branches if branch.line.from_bus in kept)

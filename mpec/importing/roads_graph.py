@@ -92,14 +92,14 @@ class _Reader:
         """The attribute as a finite number >= low; OSMnx's lists ('[2, 3]') mean their least."""
         if not self.has(name) and default is not None:
             return default
-        value = self.data.get(name)
+        value: Any = self.data.get(name)
         if isinstance(value, str) and value.startswith("["):
             try:
                 value = ast.literal_eval(value)
             except (ValueError, SyntaxError):
                 value = math.nan
         try:
-            found = min(map(float, value)) if isinstance(value, (list, tuple)) else float(value)  # type: ignore[arg-type]
+            found = min(map(float, value)) if isinstance(value, (list, tuple)) else float(value)
         except (TypeError, ValueError):
             found = math.nan
         if math.isfinite(found) and found >= low:

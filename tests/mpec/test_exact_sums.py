@@ -12,7 +12,8 @@ import instances
 from mpec.coupling import Multipliers, no_multipliers
 from mpec.exact_sums import downwards, exact, exact_dual_bound, products, upwards
 from mpec.linear_model import LinearModel
-from mpec.replay import Refuted, total_bound
+from mpec.replay import total_bound
+from mpec.replayed_hours import Refuted
 from mpec.solvers import open_session, safe_bound
 from mpec.tolerances import BOUND_MARGIN
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ import instances
 from formulations.routes import RouteSet, route_set
 from instances.model import Instance
 from mpec.coupling import Multipliers, no_multipliers
+from mpec.equilibrium import Equilibrium
 from mpec.followers.answer import Follower
 from mpec.hour_closing import Closing
 from mpec.hour_dispatch import hour_dispatch
@@ -130,12 +132,12 @@ def test_an_hour_game_has_the_hours_demand_and_no_caps() -> None:
     assert alone.users.initial_residual == 0.0
 
 
-def proofs(record):  # type: ignore[no-untyped-def]
+def proofs(record: dict[str, Any]) -> list[dict[str, Any]]:
     return [h["local"] for h in record["steps"][record["best"]]["hours"] if h["local"] is not None]
 
 
 @pytest.fixture(scope="module")
-def solved():  # type: ignore[no-untyped-def]
+def solved() -> Equilibrium:
     """A random hour that MILPs alone don't close."""
     for seed in (3, 8, 9):
         game = random_game(seed, Size(3, 1, 3))
@@ -145,14 +147,14 @@ def solved():  # type: ignore[no-untyped-def]
     raise AssertionError("no hour was closed by levels: the tests that follow would show nothing")
 
 
-def test_a_closed_hour_is_proven_again_from_its_record(solved) -> None:  # type: ignore[no-untyped-def]
+def test_a_closed_hour_is_proven_again_from_its_record(solved: Equilibrium) -> None:
     again = recheck_bound(solved)
     assert again.state == "confirmed"
     assert again.upper_bound == pytest.approx(solved.upper_bound, rel=2e-6)
 
 
 @pytest.mark.parametrize("lie", ["level", "interval", "dropped"])
-def test_a_falsified_proof_is_not_confirmed(solved, lie: str) -> None:  # type: ignore[no-untyped-def]
+def test_a_falsified_proof_is_not_confirmed(solved: Equilibrium, lie: str) -> None:
     """Claims that no LP confirms are not taken over, and a level never lowers a bound by itself."""
     record = copy.deepcopy(solved.bound_record)
     step = record["steps"][record["best"]]
@@ -170,6 +172,7 @@ def test_a_falsified_proof_is_not_confirmed(solved, lie: str) -> None:  # type: 
     step["bounds"] = [b - cheat for b in step["bounds"]]
     step["total"] -= cheat
     lower = solved.lower_bound
+    assert lower is not None
     liar = replace(solved, bound_record=record, upper_bound=max(solved.upper_bound - cheat, lower))
     outcome = recheck_bound(liar)
     assert outcome.state in ("undecided", "refuted")

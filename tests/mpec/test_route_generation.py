@@ -24,14 +24,8 @@ from mpec.crowding import uncrowded
 from mpec.followers.answer import follow
 from mpec.followers.users import Users
 from mpec.primal import Primal
-from mpec.route_generation import (
-    SOURCE_KEY,
-    generate_routes,
-    missing_routes,
-    sample_count,
-    sample_prices,
-    with_routes,
-)
+from mpec.route_generation import SOURCE_KEY, generate_routes, missing_routes, with_routes
+from mpec.route_samples import sample_count, sample_prices
 
 
 def drivable(seed: int, **options: Any) -> tuple[Instance, RouteSet]:
