@@ -31,6 +31,7 @@ from mpec.hour_dispatch import HourDispatch, hour_dispatch
 from mpec.hour_solve import Cutoff, HourPoint, with_cuts, with_reference
 from mpec.hour_state import HourState, first_states
 from mpec.hour_tasks import Sharpened, first_load, linear_bound, sharpen
+from mpec.pool_multipliers import pooled_multipliers
 from mpec.primal import Candidate, Primal
 from mpec.tolerances import BOUND_MARGIN
 from mpec.value_cuts import complete_shares, shares_of
@@ -41,6 +42,9 @@ USED = 1e-3
 
 SAMPLING_SECONDS = 4.0
 """What searching an hour's prices and its share of the polish after it take, about."""
+
+MULTIPLIER_STEP = 0.12
+"""How far a step by the pool of equilibria may go, as a share of the largest multiplier."""
 
 MOST_PASSES = 8
 """Passes over the open hours at the same multipliers."""
@@ -219,6 +223,8 @@ class Decomposition:
         if day is not None:
             used = np.column_stack([p.route_flow for p in day.points]) > USED
             self._polish_at(np.column_stack([p.price for p in day.points]), sample=True, used=used)
+            if self.sweep == 1:
+                self._polish_elsewhere()
         self._linear_bounds()
         if self.sweep > 1:
             self.note("tighten intervals")
@@ -267,6 +273,22 @@ class Decomposition:
         sample = sample and self.limits.left() > SAMPLING_SECONDS * (1 + count / self.tasks.workers)
         self.search.near(prices, self.multipliers, sample=sample, used=used, hours=hours)
         self.timed("polish", began)
+
+    def _polish_elsewhere(self) -> None:
+        """Equilibria at the multipliers that are best for the equilibria met so far: at the LP's, which are best for
+        a relaxation, what the hours share (caps, residuals) is shared a little wrongly. The bounds stay at the
+        LP's: elsewhere they lose more than the multipliers gain."""
+        pool, center = self.primal.pool, self.multipliers
+        if pool is None or center is None or self.best is None:
+            return
+        moved = pooled_multipliers(self.instance, pool, center, MULTIPLIER_STEP)
+        if moved is None or self.done():
+            return
+        self.multipliers = moved
+        self.primal.price_hours(moved)
+        self._polish_at(pool.best_day(self.best.prices, self.best.flows)[0], sample=True)
+        self.multipliers = center
+        self.primal.price_hours(center)
 
     def cutoffs(self, t: int) -> tuple[Cutoff, ...]:
         return tuple(c for c in (self.log.cutoff(t),) if c is not None)

@@ -15,8 +15,8 @@ from mpec.coupling import Multipliers
 
 Array = np.ndarray
 
-KEPT = 8
-"""Equilibria kept of an hour: the best at the multipliers in force."""
+KEPT = 24
+"""Equilibria kept of an hour: the best at the multipliers in force. At others, others are."""
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,13 @@ the users must be indifferent, which no sampling of prices ever hits: polish doe
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from formulations.prices import price_box
 from formulations.routes import RouteSet
 from instances.model import TariffRow
 from mpec.coupling import Multipliers
@@ -112,3 +114,46 @@ def search_hour(
         )
     period_h = routes.instance.period_h
     return sorted(found, key=lambda hour: -hour.value(multipliers, period_h))[:3]
+
+
+def search_on(
+    routes: RouteSet,
+    t: int,
+    multipliers: Multipliers,
+    tariff: Array | None,
+    best: PooledHour,
+    worth: float,
+    seconds: float,
+) -> list[PooledHour]:
+    """Equilibria better than ``best`` from prices moved about it, again and again while ``worth`` money is gained.
+
+    Polish ends where other routes would have to be used; starts a little away use others. Ends after MISSES starts
+    without a gain, or when the seconds are over.
+    """
+    began, misses, found = time.perf_counter(), 0, [best]
+    low, high = (ends[:, t] for ends in price_box(routes.instance))
+    period_h, number = routes.instance.period_h, 0
+    while misses < MISSES and time.perf_counter() - began < seconds:
+        number += 1
+        rng = np.random.default_rng([number, t])
+        near, size = found[0], rng.choice([0.01, 0.03, 0.1, 0.3])
+        moved = near.prices + size * rng.standard_normal(len(low))
+        if number % 3 == 0:
+            # In the dearest hours the limits themselves are good prices.
+            moved = high - size * rng.random(len(low))
+        center = np.clip(moved, low, high)[None]
+        new = search_hour(
+            routes, t, near.incoming, multipliers, tariff, center, (near,) if number % 2 else (), seed=number
+        )
+        better = [
+            hour
+            for hour in new
+            if hour.value(multipliers, period_h) > near.value(multipliers, period_h) + worth
+        ]
+        misses = 0 if better else misses + 1
+        found = better[:1] + found
+    return found[:-1]
+
+
+MISSES = 4
+"""Starts without a gain after which a search ends."""

@@ -17,7 +17,7 @@ from mpec.followers.users import Users
 from mpec.hour_closing import Closing
 from mpec.hour_dispatch import HourDispatch, hour_dispatch, worst_pairs
 from mpec.hour_pool import PooledHour
-from mpec.hour_search import search_hour
+from mpec.hour_search import search_hour, search_on
 from mpec.hour_solve import (
     Cutoff,
     HourBound,
@@ -187,6 +187,12 @@ def sharpen(
         tariff = None if day_tariff is None else day_tariff[:, state.t]
         centers, near = work.point.price[None], (best_known,)
         found = search_hour(routes, state.t, best_known.incoming, multipliers, tariff, centers, near)
+        dt = routes.instance.period_h
+        top = max([best_known, *found], key=lambda hour: hour.value(multipliers, dt))
+        if best.bound - known > WIDE_OPEN * enough:
+            found += search_on(
+                routes, state.t, multipliers, tariff, top, 0.02 * enough, SEARCH_SHARE * left()
+            )
         known = max([known, *(hour.value(multipliers, routes.instance.period_h) for hour in found)])
     if known is not None and np.isfinite(best.bound) and best.bound - known > enough:
         closing = Closing(routes, work.dispatch, multipliers, cutoffs, known, state, best.bound, best_state)
@@ -250,6 +256,12 @@ FIRST_ROUNDS = 5
 
 FEW_ROUNDS = 3
 """The same before interval LPs begin, where one is."""
+
+WIDE_OPEN = 5.0
+"""An hour that is open by more than this many times what is enough is searched on before it is closed."""
+
+SEARCH_SHARE = 0.25
+"""The share of an hour's seconds for that."""
 
 SHORT_MILP = 5.0
 """Seconds of a MILP where interval LPs may do better."""

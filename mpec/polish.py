@@ -16,7 +16,8 @@ import scipy.sparse as sp
 from formulations.congestion import RoadCost
 from formulations.prices import owned, price_box
 from formulations.routes import RouteSet
-from mpec.coupling import mean_caps
+from formulations.tariff import regulated_tariff
+from mpec.coupling import mean_caps, regulated_limits
 from mpec.linear_model import LinearModel
 from mpec.solvers import open_session
 
@@ -81,6 +82,8 @@ class DayProgram:
         self.member[routes.pair, np.arange(len(routes.routes))] = 1.0
         self.inside = (~routes.outside).astype(float)
         self.price_low, self.price_high = price_box(self.instance)
+        # The regulated tariff answers to the whole day's loads: its bill is convex in them and written out in full.
+        self.regulated = self.instance.tariff_mode == "regulated"
         self.own = owned(self.instance)
 
     def times(self, flows: Array) -> Array:
@@ -130,7 +133,10 @@ class DayProgram:
     def profit(self, guess: Guess) -> float:
         """dt sum (rho - c) P over the program's hours, and what the multipliers add."""
         load = self.routes.plan_kwh.T @ guess.flows
-        margin = self.instance.period_h * (guess.prices - guess.electricity) * self.own[:, None] * load
+        paid = guess.electricity
+        if self.regulated:
+            paid = regulated_tariff(self.instance, load)
+        margin = self.instance.period_h * (guess.prices - paid) * self.own[:, None] * load
         return float(margin[:, self.hours].sum()) + self.priced(guess.prices, guess.flows)
 
     def priced(self, prices: Array, flows: Array) -> float:
@@ -146,6 +152,8 @@ class DayProgram:
         self._derivatives(guess)
         blocks = {t: self._hour(model, guess, t, reach, penalty) for t in self.hours}
         self._serve(model, guess, blocks, penalty)
+        if self.regulated:
+            self._regulated_bill(model, blocks)
         for m, cap in enumerate(mean_caps(self.instance)):
             if np.isfinite(cap):
                 others = np.delete(guess.prices[m], list(self.hours)).sum()
@@ -197,7 +205,8 @@ class DayProgram:
         kwh = routes.plan_kwh[live]
         for j, value in zip(price, dt * self.own * (kwh.T @ base) - self.price_charge[:, t], strict=True):
             model.cost[j] += float(value)
-        for j, value in zip(columns, dt * (kwh @ (self.own * (at - guess.electricity[:, t]))), strict=True):
+        paid = 0.0 if self.regulated else guess.electricity[:, t]
+        for j, value in zip(columns, dt * (kwh @ (self.own * (at - paid))), strict=True):
             model.cost[j] += float(value)
         if self.residual_worth[:, t].any():
             slopes, _ = self._through(guess, live, t)
@@ -286,6 +295,26 @@ class DayProgram:
             whole = sp.csr_matrix(np.hstack([np.hstack(parts)[rows], one, -one]))
             names = (f"serve[{n},{t}]" for n in range(pairs) if n in set(rows.tolist()))
             model.add_rows(names, whole, np.concatenate([*places, up, down]), right[rows], right[rows])
+
+    def _regulated_bill(self, model: LinearModel, blocks: dict[int, _Hour]) -> None:
+        """The largest bill of a regulated tariff, by the dual of its linear program (mpec.coupling)."""
+        low, high, mean = regulated_limits(self.instance)
+        dt, periods = self.instance.period_h, len(self.instance.periods)
+        for m in np.flatnonzero(self.own > 0):
+            level = -1
+            if np.isfinite(mean[m]):
+                level = model.add_variable(f"tariff_mean[{m}]", cost=-periods * float(mean[m]))
+            for t, block in blocks.items():
+                live = np.flatnonzero(block.flow >= 0)
+                under = model.add_variable(f"tariff_low[{m},{t}]", cost=float(low[m, t]))
+                columns, values = [under, *block.flow[live]], [-1.0, *(-dt * self.routes.plan_kwh[live, m])]
+                if np.isfinite(high[m, t]):
+                    columns.append(model.add_variable(f"tariff_high[{m},{t}]", cost=-float(high[m, t])))
+                    values.append(1.0)
+                if level >= 0:
+                    columns.append(level)
+                    values.append(1.0)
+                model.add_row(f"tariff[{m},{t}]", columns, np.array(values), 0.0, 0.0)
 
     def _weighted(self, guess: Guess, hour: _Hour, t: int, one: float) -> tuple[Array, Array, Array]:
         """sum_k w_k (one + rate T_k) per pair, linearised: matrix (N, live), its columns, constant (N,)."""
