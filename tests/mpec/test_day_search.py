@@ -1,0 +1,118 @@
+"""The search for good days: polish with a regulated bill, multipliers from equilibria, hours searched on."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import instances
+from formulations.prices import price_box
+from formulations.routes import RouteSet, route_set
+from formulations.tariff import regulated_tariff
+from mpec.coupling import Multipliers, mean_caps, no_multipliers
+from mpec.hour_pool import HourPool
+from mpec.hour_search import search_hour, search_on
+from mpec.pool_multipliers import pooled_multipliers
+from mpec.primal import Primal
+
+
+def morning(tariff: str, xi: float) -> RouteSet:
+    return route_set(instances.load("ieee33-road16").select(periods=(7, 9), tariff=tariff, xi=xi))
+
+
+@pytest.fixture(scope="module")
+def pooled() -> tuple[RouteSet, HourPool, list[tuple[float, np.ndarray]]]:
+    """Days with prices over the mean caps as well, their hours in a pool; and the days within the caps."""
+    routes = morning("fixed", 0.5)
+    primal = Primal(routes)
+    primal.price_hours(no_multipliers(routes.instance))
+    low, high = price_box(routes.instance)
+    allowed = []
+    for share in (0.1, 0.3, 0.5, 0.7, 1.0):
+        prices = low + share * (high - low)
+        start = primal.at(prices)
+        day = primal.improve(start, start.flows > 0, rounds=2, steps=6)
+        primal.remember(start)
+        primal.remember(day)
+        if day.excess <= 0.0 and (day.prices.mean(axis=1) <= mean_caps(routes.instance) + 1e-9).all():
+            allowed.append((day.profit, day.prices))
+    assert primal.pool is not None
+    return routes, primal.pool, allowed
+
+
+def dual(routes: RouteSet, pool: HourPool, multipliers: Multipliers) -> float:
+    dt = routes.instance.period_h
+    best = [max(hour.value(multipliers, dt) for hour in hours) for hours in pool.hours.values()]
+    return float(sum(best)) + multipliers.constant(routes.instance)
+
+
+def test_multipliers_of_a_pool_are_the_best_within_reach(
+    pooled: tuple[RouteSet, HourPool, list[tuple[float, np.ndarray]]],
+) -> None:
+    routes, pool, allowed = pooled
+    shape = len(routes.instance.pairs), len(routes.instance.periods)
+    center = Multipliers(np.full(len(routes.instance.stations), 200.0), np.full(shape, 2.0))
+    center.link[:, 0] = 0.0
+    moved = pooled_multipliers(routes.instance, pool, center, 0.3)
+    assert moved is not None
+    assert moved.valid(routes.instance)
+    assert np.abs(moved.cap - center.cap).max() <= 60.0 * (1 + 1e-9)
+    assert np.abs(moved.link - center.link).max() <= 0.6 * (1 + 1e-9)
+    least = dual(routes, pool, moved)
+    rng = np.random.default_rng(1)
+    for _ in range(300):
+        cap = np.maximum(center.cap + rng.uniform(-60.0, 60.0, center.cap.shape), 0.0)
+        link = center.link + rng.uniform(-0.6, 0.6, shape)
+        link[:, 0] = 0.0
+        assert dual(routes, pool, Multipliers(cap, link)) >= least - 1e-6
+    # Weak duality: every day within the caps lies below.
+    assert allowed
+    assert max(profit for profit, _ in allowed) <= least + 1e-6
+
+
+def test_no_multipliers_from_a_pool_with_an_empty_hour(
+    pooled: tuple[RouteSet, HourPool, list[tuple[float, np.ndarray]]],
+) -> None:
+    routes, pool, _ = pooled
+    part = HourPool(pool.period_h, pool.multipliers, {t: h for t, h in pool.hours.items() if t})
+    assert pooled_multipliers(routes.instance, part, pool.multipliers, 0.3) is None
+
+
+def test_polish_counts_a_regulated_bill_that_follows_the_loads() -> None:
+    routes = morning("regulated", 0.0)
+    low, high = price_box(routes.instance)
+    gained = {}
+    for whole_bill in (True, False):
+        primal = Primal(routes)
+        primal.program.regulated = whole_bill
+        start = primal.answer(0.5 * (low + high))
+        done = primal.improve(start, start.flows > 0, rounds=3, steps=15)
+        load = routes.plan_kwh.T @ done.flows
+        bill = routes.instance.period_h * float((regulated_tariff(routes.instance, load) * load).sum())
+        income = routes.instance.period_h * float((done.prices * load).sum())
+        assert done.profit == pytest.approx(income - bill, rel=1e-9)
+        assert done.violation <= 1e-6
+        gained[whole_bill] = done.profit - start.profit
+    assert gained[True] > 0.0
+    # Prices of electricity held still, as the bill was reckoned with before, find no better day.
+    assert gained[True] >= gained[False] - 1e-6 * abs(gained[False])
+
+
+def test_an_hour_is_searched_on_for_as_long_as_it_gains() -> None:
+    routes = morning("fixed", 0.0)
+    instance = routes.instance
+    nothing = no_multipliers(instance)
+    tariff = np.array(
+        [instance.tariff[s.id, instance.periods[1].id].price_per_kwh for s in instance.stations]
+    )
+    incoming = np.zeros(len(instance.pairs))
+    low, high = (ends[:, 1] for ends in price_box(instance))
+    game = search_hour(routes, 1, incoming, nothing, tariff, (0.5 * (low + high))[None])
+    worst = game[-1]
+    value = worst.value(nothing, instance.period_h)
+    found = search_on(routes, 1, nothing, tariff, worst, 1e-3, 5.0)
+    values = [hour.value(nothing, instance.period_h) for hour in found]
+    assert values == sorted(values, reverse=True)
+    assert all(v > value + 1e-3 for v in values)
+    # Nothing to gain: nothing is found.
+    assert search_on(routes, 1, nothing, tariff, worst, 1e9, 5.0) == []
