@@ -9,6 +9,7 @@ import instances
 from formulations.prices import price_box
 from formulations.routes import RouteSet, route_set
 from formulations.tariff import regulated_tariff
+from instances.model import TariffMode
 from mpec.coupling import Multipliers, mean_caps, no_multipliers
 from mpec.hour_pool import HourPool
 from mpec.hour_search import search_hour, search_on
@@ -16,7 +17,7 @@ from mpec.pool_multipliers import pooled_multipliers
 from mpec.primal import Primal
 
 
-def morning(tariff: str, xi: float) -> RouteSet:
+def morning(tariff: TariffMode, xi: float) -> RouteSet:
     return route_set(instances.load("ieee33-road16").select(periods=(7, 9), tariff=tariff, xi=xi))
 
 
