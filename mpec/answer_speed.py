@@ -28,7 +28,7 @@ import numpy as np
 import instances
 from instances.model import Instance
 from mpec.followers.answer import Follower
-from mpec.gravitational_search import price_limits, project_mean_caps
+from mpec.mean_caps import price_limits, project_mean_caps
 from mpec.storage import json_text
 
 Array = np.ndarray[Any, Any]

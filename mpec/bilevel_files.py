@@ -31,6 +31,7 @@ from mpec.bilevel_solution import BilevelSolution, solve_single_level
 from mpec.complementarity import UnboundedPair
 from mpec.export import mps_text, number, unique_names
 from mpec.linear_model import LinearModel
+from mpec.model_reader import UnreadableModel, read_lp
 from mpec.optimiser import Optimiser
 from mpec.reformulation import reformulate
 from mpec.refusals import InfeasibleFollower, Refused
@@ -111,14 +112,12 @@ def _read_matrix(path: Path) -> tuple[Names, Any]:
     """((column names, row names), HiGHS LP) of a file."""
     if not path.is_file():
         raise BilevelFileError(f"{path}: there is no such file. Give the path of an MPS file.")
-    new_reader: Any = highspy.Highs
-    reader = new_reader()
-    reader.setOptionValue("output_flag", False)
-    if reader.readModel(str(path)) == highspy.HighsStatus.kError:
+    try:
+        lp = read_lp(path)
+    except UnreadableModel as error:
         raise BilevelFileError(
-            f"{path}: can't be read as a model. It must be MPS (fixed or free) or LP, possibly .gz."
-        )
-    lp = reader.getLp()
+            f"{path}: can't be read as a model: {error}. It must be MPS (fixed or free) or LP, possibly .gz."
+        ) from error
     columns, rows = list(lp.col_names_), list(lp.row_names_)
     if len(columns) != lp.num_col_:
         columns = [f"C{j}" for j in range(lp.num_col_)]

@@ -1,4 +1,7 @@
-"""What --resume goes on from: one file, replaced atomically, gone when the run has ended."""
+"""What --resume goes on from: one file, replaced atomically.
+
+A run that ended leaves it too: with a sharper gap or more time it is gone on with, instead of from the start.
+"""
 
 from __future__ import annotations
 
@@ -71,5 +74,5 @@ def load_checkpoint(directory: Path | str) -> dict[str, Any] | None:
 
 
 def remove_checkpoint(directory: Path | str) -> None:
-    """A run that ended needs none."""
+    """For a game that can't go on from it: its routes are no longer the same."""
     (Path(directory) / CHECKPOINT).unlink(missing_ok=True)

@@ -182,6 +182,12 @@ def _add_game_commands(add: Callable[[str, str], argparse.ArgumentParser]) -> No
     heuristic = add("heuristic", "the paper's iterative scheme (gravitational search)")
     _model_options(heuristic)
     _heuristic_options(heuristic, by_time=False)
+    heuristic.add_argument(
+        "--start",
+        choices=["spread", "middle", "random"],
+        default="spread",
+        help="where the agents begin: around the middle, more and more widely (default); the first there; anywhere",
+    )
     _seed_option(heuristic)
     _output_options(heuristic, folder=True)
 

@@ -25,12 +25,13 @@ import numpy as np
 import instances
 from formulations.routes import RouteSet, route_set
 from instances.model import Instance, Road, Scenario, Station
+from mpec import tolerances
 from mpec.exact_operator import operator_program
 from mpec.solvers.session import SolverMissing
 
 Array = np.ndarray
 
-FEASIBILITY = 1e-7
+FEASIBILITY = tolerances.MIP_FEASIBILITY
 """SCIP's feasibility tolerance: products that should be 0 may be this large."""
 
 

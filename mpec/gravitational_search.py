@@ -3,22 +3,37 @@
 The paper's scheme (choose prices, let the followers answer, judge the profit, change the prices)
 leaves the change of the prices to a "GSA"; here it is the algorithm of E. Rashedi,
 H. Nezamabadi-pour, S. Saryazdi, "GSA: A Gravitational Search Algorithm", Information Sciences 179
-(2009) 2232-2248, with the authors' constants. N agents with positions x_i in [0, 1]^D attract each
-other by masses that grow with fitness:
+(2009) 2232-2248. N agents with positions x_i in [0, 1]^D attract each other by masses that grow with fitness:
 
     m_i(t)  = (fit_i - worst) / (best - worst),   M_i = m_i / sum_j m_j          (14)-(20) there
-    G(t)    = G0 exp(-alpha t / T),               G0 = 100, alpha = 20           (28)
+    G(t)    = G0 exp(-alpha t / T),               alpha = 20                     (28)
     a_i^d   = G sum_{j in kbest, j != i} u_ij^d M_j (x_j^d - x_i^d) / (R_ij + eps)   (7)-(10), (21)
     v_i^d <- u_i^d v_i^d + a_i^d,   x_i^d <- x_i^d + v_i^d                       (11), (12)
 
 with u uniform in [0, 1), R_ij the Euclidean distance (the passive and the inertial mass M_i cancel) and
-kbest falling linearly from N to 2 % of N. Coordinates that leave the box are drawn anew.
+kbest falling linearly from N to 2 % of N. The authors' G0 = 100 is for boxes [-100, 100]^30 and 1000 iterations; here
+it is in proportion to the diagonal of the box and to 1 / T, so that sum_t G(t), what the agents can travel altogether,
+is the same share of the box whatever D and T. Coordinates that leave the box stop at its wall: what was learnt in the
+others of many coordinates would be lost with one drawn anew, and the dearest price may well be the best.
 
-What the paper leaves open is handled in the open. Prices above a station's mean cap are projected onto
-it (Euclidean); where prices have a step, they are rounded to it before they are answered. Prices of rivals and of
-closed stations are not searched. Load above a station's capacity costs a penalty, and only prices whose answer
-respects every capacity may become the result. Such prices can be rare (where stations compete, a small difference
-moves everybody), so one agent of every run begins in the middle of the box (unless ``start`` says random).
+What the paper leaves open is handled in the open. The choices below were made by principle, for every game alike;
+no result of the exact way, nor a figure of the paper, went into them.
+
+* Positions are price levels and distances between the stations (mpec.price_levels), not the prices one by one:
+  drivers choose between stations by distances of a thousandth of a price, and where capacity is scarce, only certain
+  distances split the load within it, often a tie. Single prices moved at random hit none of these.
+* Constraints go by Deb's rules (K. Deb, "An efficient constraint handling method for genetic algorithms", Comput.
+  Methods Appl. Mech. Eng. 186 (2000) 311-338): prices whose answer keeps every station within its capacity beat all
+  others, which have no mass where there are some that do; without any, less excess is fitter. Only prices that keep
+  the capacities may become the result.
+* Where an agent overloads a station in some hour, it takes that hour's distances from the first prices of the run
+  that kept the hour's capacities, at its own level, and is judged again after its next move.
+* Mean caps are met by lowering all stations alike, and by projection where that isn't enough. Where prices have
+  a step, they are rounded to it before they are answered. Prices of rivals and of closed stations are not searched.
+* ``start`` says where the agents begin. "spread": around the middle of the box, the first in the middle itself; agent i
+  has levels at most i / (N - 1) of the way to the walls, and distances at most a share of it that grows geometrically
+  from a thousandth to 1, because nobody knows beforehand at which scale drivers react. "middle": the first in the
+  middle and the others anywhere. "random": all anywhere.
 """
 
 from __future__ import annotations
@@ -31,24 +46,35 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from formulations.prices import on_grid, price_box, searched
+from formulations.prices import on_grid, searched
 from instances.model import Instance
 from mpec.equilibrium import BoundStep, Equilibrium
+from mpec.mean_caps import price_limits, project_mean_caps
 from mpec.options import silent
+from mpec.price_levels import PriceLevels
 from mpec.tolerances import AIM
 
 Array = np.ndarray
-Start = Literal["middle", "random"]
+Start = Literal["spread", "middle", "random"]
 
 G0 = 100.0
+BOX_WIDTH, BOX_DIMENSION, BOX_ITERATIONS = 200.0, 30, 1000
+"""Where the authors' G0 = 100 was at home: boxes [-100, 100]^30 and runs of 1000 iterations."""
+
 ALPHA = 20.0
 KBEST_LAST_SHARE = 0.02
+NEAREST = 1e-3
+"""Reach of the nearest agent's distances of start "spread", a share of the way to the walls."""
 _EPS = np.finfo(float).eps
+_JUST = 1e-6
+"""Share of the least allowed profit by which prices that aren't allowed come below it."""
 
 
-def gravity(t: int, iterations: int) -> float:
-    """G(t) = G0 exp(-alpha t / T), (28) of Rashedi et al."""
-    return G0 * math.exp(-ALPHA * t / iterations)
+def gravity(t: int, iterations: int, dimension: int) -> float:
+    """G(t) = G0 exp(-alpha t / T), (28) of Rashedi et al., with G0 as far as theirs carries in [0, 1]^D and T."""
+    share = G0 / (BOX_WIDTH * math.sqrt(BOX_DIMENSION))
+    reach = share * math.sqrt(dimension) * (BOX_ITERATIONS / iterations)
+    return reach * math.exp(-ALPHA * t / iterations)
 
 
 def masses(fitness: Array) -> Array:
@@ -79,26 +105,23 @@ def acceleration(
 
 def search(
     evaluate: Callable[[Array], Array],
-    dimension: int,
+    start: Array,
     *,
-    population: int,
     iterations: int,
     rng: np.random.Generator,
-    start: Array | None = None,
     repair: Callable[[Array], Array] = lambda position: position,
+    mend: Callable[[Array], Array] = lambda position: position,
     enough: Callable[[], bool] = lambda: False,
     observe: Callable[[int, float, float], None] = lambda iteration, best, mean: None,
 ) -> tuple[Array, float]:
-    """Maximise ``evaluate`` over [0, 1]^D; return the best position and its fitness.
+    """Maximise ``evaluate`` over [0, 1]^D from positions ``start`` (N, D); return the best position and its fitness.
 
-    ``evaluate`` and ``repair`` take the whole population (N, D). The first agent begins at ``start`` (D,),
-    all others anywhere. ``enough`` is asked after every
-    iteration and ends the run early; ``observe`` gets iteration, best so far and mean.
+    evaluate, repair and mend take the whole population (N, D). ``repair`` is asked after every move; ``mend`` after
+    every evaluation: where the agents move from, at rest in the coordinates that it changed. ``enough`` is asked
+    after every iteration and ends the run early; ``observe`` gets iteration, best so far and mean.
     """
-    position = rng.random((population, dimension))
-    if start is not None:
-        position[0] = start
-    position = repair(position)
+    position = repair(start)
+    population, dimension = position.shape
     velocity = np.zeros_like(position)
     best, best_position = -math.inf, position[0]
     for t in range(1, iterations + 1):
@@ -109,49 +132,43 @@ def search(
         observe(t, best, float(fitness.mean()))
         if enough() or t == iterations:
             break
+        mended = mend(position)
+        velocity, position = np.where(mended != position, 0.0, velocity), mended
         count = attractors(t, iterations, population)
-        pull = acceleration(position, masses(fitness), count, gravity(t, iterations), rng)
+        pull = acceleration(position, masses(fitness), count, gravity(t, iterations, dimension), rng)
         velocity = rng.random(position.shape) * velocity + pull
-        position = position + velocity
-        outside = (position < 0.0) | (position > 1.0)
-        position = repair(np.where(outside, rng.random(position.shape), position))
+        moved = position + velocity
+        position = np.clip(moved, 0.0, 1.0)
+        velocity[position != moved] = 0.0
+        position = repair(position)
     return best_position, best
 
 
-def project_mean_caps(prices: Array, low: Array, high: Array, cap: Array) -> Array:
-    """The nearest prices (…, M, T) in the box with mean over T <= cap (M,); inf for no cap.
-
-    The projection is clip(rho - s) with one shift s >= 0 a station, found by bisection from the
-    allowed side, so that the result never exceeds the cap. low, high (M,) or (M, T); needs low <= cap.
-    """
-    if low.ndim == 1:
-        low, high = low[:, None], high[:, None]
-    prices = np.clip(prices, low, high)
-    over = prices.mean(axis=-1) > cap
-    if not over.any():
-        return prices
-    shortest, longest = np.zeros(over.shape), np.broadcast_to((high - low).max(axis=1), over.shape).copy()
-    for _ in range(60):
-        middle = 0.5 * (shortest + longest)
-        above = np.clip(prices - middle[..., None], low, high).mean(axis=-1) > cap
-        shortest, longest = np.where(above, middle, shortest), np.where(above, longest, middle)
-    return np.where(over[..., None], np.clip(prices - longest[..., None], low, high), prices)
-
-
-def price_limits(instance: Instance) -> tuple[Array, Array, Array]:
-    """Lowest and highest prices (M, T), a rival's as posted, and mean caps (M,) (inf: none), money/kWh."""
-    low, high = price_box(instance)
-    cap = [math.inf if s.price_mean_max is None else s.price_mean_max for s in instance.stations]
-    return low, high, np.array(cap)
+def starting_positions(
+    start: Start, population: int, levels: int, dimension: int, rng: np.random.Generator
+) -> Array:
+    """Where the agents begin, (N, D) in [0, 1], the first ``levels`` of D being levels; see the module's text."""
+    position = rng.random((population, dimension))
+    if start == "middle":
+        position[0] = 0.5
+    elif start == "spread":
+        reach = np.zeros((population, dimension))
+        others = max(population - 1, 1)
+        reach[1:, :levels] = np.arange(1, population)[:, None] / others
+        reach[1:, levels:] = np.geomspace(NEAREST, 1.0, others)[: population - 1, None]
+        position = 0.5 + reach * (position - 0.5)
+    elif start != "random":
+        raise ValueError(f"start is {start!r}; choose spread, middle or random")
+    return position
 
 
 class Answers(Protocol):
     """The followers, asked for a whole batch of prices (n, M, T).
 
-    They return the profits (n,), money, and the excess over the stations' capacities (n,), kWh.
+    They return the profits (n,), money, and the excess over the stations' capacities by hour (n, T), kWh.
     """
 
-    def evaluate(self, prices: Array) -> tuple[Array, Array]: ...
+    def evaluate_hours(self, prices: Array) -> tuple[Array, Array]: ...
 
 
 @dataclass(frozen=True)
@@ -170,12 +187,10 @@ class Run:
 
 
 class _Judge:
-    """Fitness of a population, and the best allowed prices of all runs.
+    """Fitness of a population by Deb's rules, and the best allowed prices of all runs.
 
-    fitness = profit where every station is within its capacity, else (least allowed profit so far, at most 0)
-    - (dearest price + VOLL) * excess kWh: any allowed prices beat any others, and until some are found
-    the search is for the least excess. (Profit less a penalty let the search settle outside the limits:
-    a kWh less of excess can cost more than any fixed price of a kWh.)
+    fitness = profit where every station is within its capacity. Other prices come just below the least profit
+    of these; in a population without any they have (least allowed profit so far, at most 0) - excess, kWh.
     """
 
     def __init__(self, instance: Instance, answers: Answers) -> None:
@@ -183,45 +198,63 @@ class _Judge:
         self.low, self.high, self.cap = price_limits(instance)
         # Only these are searched: rivals post theirs, nobody sees those of closed stations.
         self.free = np.flatnonzero(searched(instance))
-        self.penalty = float(self.high.max()) + instance.feeder.voll_per_kwh
+        self.levels = PriceLevels(self.low[self.free], self.high[self.free], self.cap[self.free])
         least = min(station.capacity_kw for station in instance.stations)
         self.negligible = AIM * max(least, 1.0) * instance.period_h
-        self.shape = len(self.free), len(instance.periods)
         self.prices: Array | None = None
         self.profit = -math.inf
-        self.run_profit = -math.inf
         self.floor = 0.0
         self.least_overload = math.inf
         self.evaluations = 0
+        self.begin_run()
+
+    def begin_run(self) -> None:
+        """Forget what the runs before have learnt, but not their best prices."""
+        periods = len(self.instance.periods)
+        self.run_profit = -math.inf
+        self.known = np.zeros(periods, bool)
+        self.allowed_distances = np.zeros((len(self.free), periods))
+        self.overloaded = np.zeros((0, periods), bool)
 
     def to_prices(self, position: Array) -> Array:
-        """Prices (n, M, T) of positions (n, free stations x T) in [0, 1]."""
+        """Prices (n, M, T) of positions, within the mean caps."""
         prices = np.repeat(self.low[None], len(position), axis=0)
-        width = (self.high - self.low)[self.free]
-        prices[:, self.free] = self.low[self.free] + position.reshape(-1, *self.shape) * width
-        return np.asarray(prices)
-
-    def repair(self, position: Array) -> Array:
-        """Positions whose prices respect the mean caps."""
-        low, width = self.low[self.free], (self.high - self.low)[self.free]
-        prices = project_mean_caps(self.to_prices(position), self.low, self.high, self.cap)
-        scaled = np.clip((prices[:, self.free] - low) / width, 0.0, 1.0)
-        return np.asarray(scaled.reshape(position.shape))
+        prices[:, self.free] = self.levels.prices(position)
+        return on_grid(self.instance, project_mean_caps(prices, self.low, self.high, self.cap))
 
     def fitness(self, position: Array) -> Array:
-        prices = project_mean_caps(self.to_prices(position), self.low, self.high, self.cap)
-        prices = on_grid(self.instance, prices)
-        profit, overload = self.answers.evaluate(prices)
-        allowed = overload <= self.negligible
+        prices = self.to_prices(position)
+        profit, excess = self.answers.evaluate_hours(prices)
         self.evaluations += len(position)
+        self._learn(position, excess)
+        overload = excess.sum(axis=1)
+        allowed = overload <= self.negligible
         for i in np.flatnonzero(allowed):
             self.run_profit = max(self.run_profit, float(profit[i]))
             if profit[i] > self.profit:
                 self.profit, self.prices = float(profit[i]), prices[i].copy()
-        if self.prices is None and overload.min() < self.least_overload:
-            self.least_overload = float(overload.min())
-        self.floor = min(self.floor, float(profit[allowed].min(initial=0.0)))
-        return np.asarray(np.where(allowed, profit, self.floor - self.penalty * overload))
+        if not allowed.any():
+            self.least_overload = min(self.least_overload, float(overload.min()))
+            return np.asarray(self.floor - overload)
+        worst = float(profit[allowed].min())
+        self.floor = min(self.floor, worst)
+        return np.asarray(np.where(allowed, profit, worst - _JUST * max(1.0, abs(worst))))
+
+    def _learn(self, position: Array, excess: Array) -> None:
+        """Which hours overload a station, and the first distances known to keep an hour's capacities."""
+        self.overloaded = excess > self.negligible / excess.shape[1]
+        distances = self.levels.split(position)[1]
+        for t in np.flatnonzero(~self.known & ~self.overloaded.all(axis=0)):
+            self.known[t] = True
+            self.allowed_distances[:, t] = distances[np.argmin(self.overloaded[:, t]), :, t]
+
+    def mend(self, position: Array) -> Array:
+        """Overloaded hours with allowed distances, where such are known."""
+        position = position.copy()
+        distances = self.levels.split(position)[1]
+        wrong = (self.overloaded & self.known)[:, None, :]
+        distances[:] = np.where(wrong, self.allowed_distances, distances)
+        return position
 
 
 def _iterations_that_fit(seconds_each: float, remaining: float) -> int:
@@ -237,7 +270,7 @@ def best_response(
     iterations: int | None = 100,
     seed: int = 0,
     time_limit: float | None = None,
-    start: Start = "middle",
+    start: Start = "spread",
     say: Callable[[str], None] = silent,
     answers: Answers | None = None,
 ) -> Equilibrium:
@@ -246,7 +279,7 @@ def best_response(
     runs        independent runs, run r with the random numbers of (seed, r); None: until ``time_limit``
     iterations  of each run; None: as many as fit ``time_limit``, at most 100
     time_limit  seconds; the iteration under way is finished, so at least one population is judged
-    start       where the first agent of a run begins: the middle of the box, or anywhere like all others
+    start       where the agents begin: spread, middle or random, see the module's text
     answers     the followers; by default mpec.followers.answer.Follower on the complete route set
 
     The result's ``options["runs"]`` holds a record of each run (see Run). Status "no_point" where no prices
@@ -299,7 +332,7 @@ def _measured_length(judge: _Judge, population: int, seed: int, remaining: float
     """Iterations of a run, from the time that one random population takes (it counts as tried)."""
     began = time.perf_counter()
     rng = np.random.default_rng([seed, 2**31])
-    judge.fitness(judge.repair(rng.random((population, judge.shape[0] * judge.shape[1]))))
+    judge.fitness(judge.levels.under_caps(rng.random((population, judge.levels.dimension))))
     each = time.perf_counter() - began
     return _iterations_that_fit(each, remaining - each)
 
@@ -316,7 +349,8 @@ def _run(
     steps: list[BoundStep],
 ) -> Run:
     began, evaluations = elapsed(), judge.evaluations
-    judge.run_profit = -math.inf
+    judge.begin_run()
+    rng = np.random.default_rng([seed, number])
     best: list[float | None] = []
     mean: list[float] = []
 
@@ -328,12 +362,11 @@ def _run(
 
     search(
         judge.fitness,
-        judge.shape[0] * judge.shape[1],
-        population=population,
+        starting_positions(start, population, len(judge.known), judge.levels.dimension, rng),
         iterations=iterations,
-        rng=np.random.default_rng([seed, number]),
-        start=np.full(judge.shape[0] * judge.shape[1], 0.5) if start == "middle" else None,
-        repair=judge.repair,
+        rng=rng,
+        repair=judge.levels.under_caps,
+        mend=judge.mend,
         enough=lambda: _over(time_limit, elapsed()),
         observe=observe,
     )

@@ -117,7 +117,9 @@ def run_monolithic(
     }
     why = ""
     if infeasible:
-        why = "the MILP is infeasible: no prices in the box are allowed"
+        first, last = instance.periods[0].id, instance.periods[-1].id
+        where_not = f"period {first}" if first == last else f"periods {first} to {last} taken together"
+        why = f"no prices in the box are allowed in {where_not}: the MILP is infeasible"
         where = _empty_hour(routes, states, dispatches, solver)
         if where is not None:
             why, record = where

@@ -17,7 +17,7 @@ import numpy as np
 from formulations.prices import on_grid, owned, price_box
 from instances.model import Instance
 from mpec.followers.answer import Follower
-from mpec.gravitational_search import price_limits, project_mean_caps
+from mpec.mean_caps import price_limits, project_mean_caps
 
 Array = np.ndarray[Any, Any]
 

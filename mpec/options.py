@@ -24,7 +24,7 @@ def silent(message: str) -> None:
 class SolveOptions:
     """Options of the exact solve.
 
-    method      decomposed (hour by hour, coupled by multipliers from an LP of the day) or monolithic (all periods one MILP)
+    method      decomposed (hour by hour, coupled by multipliers of the day's LP) or monolithic (all periods one MILP)
     gap         target (upper - lower) / max(|upper|, 1 money unit)
     sweeps      largest number of sweeps over the hours; None: no limit. With time_limit None a run can be repeated
     time_limit  seconds of wall time for the whole solve; None: no limit

@@ -7,8 +7,8 @@ out and counted.
 
 Without residual flow periods are independent (but for tariff `regulated`) and the users' answers are an
 exact polytope, so branch and bound on the station loads closes the interval. With residual flow the users'
-answers of an hour are enclosed (residual_relaxation), hour after hour with the residual's interval, and the
-worst answer found is greedy: neither the best nor the worst of the day.
+answers of an hour are enclosed (residual_relaxation), hour after hour with the residual's interval. The worst
+answer found is greedy, or another split of the point's own vehicles that leaves the residuals as they are.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ import numpy as np
 from formulations.prices import owned
 from formulations.route_records import RouteSet
 from formulations.routes import route_set
-from formulations.tariff import regulated_tariff
+from formulations.tariff import fixed_prices, regulated_tariff
 from instances.model import Instance
 from mpec import tolerances, worst_bill
 from mpec.checks.equations import Answer
@@ -35,8 +35,8 @@ from mpec.followers.answer import follow
 from mpec.followers.users import Users
 from mpec.linear_model import LinearModel
 from mpec.residual_relaxation import ResidualRelaxation
-from mpec.safe_minimum import append, load_range, minimise, set_box
-from mpec.worst_users import UsersPolytope, reference, tie_polytope
+from mpec.safe_minimum import append, load_range, minimise, set_box, total_range
+from mpec.worst_users import UsersPolytope, keep_residuals, reference, tie_polytope
 
 Array = np.ndarray
 
@@ -48,6 +48,9 @@ CLOSED = 1e-7
 
 NEAR = 1e-5
 """The same where the users' answers are only enclosed: closing the bill further would gain nothing."""
+
+SHARES = 0.4, 0.6
+"""With residual flow: when the intervals' share of the time ends, and that of the search for a bad answer."""
 
 LEAST_REACH = 1e-3
 """How far beyond the loads the operator's cost is looked at, relative; less would amplify rounding."""
@@ -114,6 +117,7 @@ class _Search:
         self.flows = _flows(self.routes, self.answer, len(self.instance.periods))
         turnover = np.abs(self.prices) * self.answer.traffic.load_kw
         self.size = max(self.instance.period_h * float(turnover.sum()), 1e-9)
+        self.hurried = False
 
     # ---- without residual flow -----------------------------------------------------------------
     def without_residual(self) -> Pessimistic:
@@ -126,7 +130,7 @@ class _Search:
                 tie_polytope(self.routes, self.prices[:, t], at, demand, capped=False)
             )
             hours.append(tie_polytope(self.routes, self.prices[:, t], at, demand))
-        bound, found = self._day(hours, exact=True)
+        bound, found = self._day(hours, self.deadline, exact=True)
         closed = found is not None and found - bound <= 10 * CLOSED * self.size
         return Pessimistic(bound, found, violated, "exact" if closed else "bounded")
 
@@ -141,24 +145,26 @@ class _Search:
         capacity = np.array([station.capacity_kw for station in self.instance.stations])
         return int(np.sum(high > capacity * (1.0 + 1e-6)))
 
-    def _day(self, hours: list[UsersPolytope], *, exact: bool) -> tuple[float, float | None]:
-        """Bound and (if the polytopes are exact) worst profit of the day."""
+    def _day(self, hours: list[UsersPolytope], until: float, *, exact: bool) -> tuple[float, float | None]:
+        """Bound and (if the polytopes are exact) worst profit of the day, worked on until the clock shows that."""
         if self.instance.tariff_mode == "regulated":
-            return self._regulated_day(hours, exact)
+            return self._regulated_day(hours, until, exact)
         bound, found = 0.0, 0.0 if exact else math.nan
         for t, part in enumerate(hours):
-            low, value = self._hour(t, part, exact)
+            # What the hours before have left over is for the ones after.
+            share = max(until - time.process_time(), 0.0) / (len(hours) - t)
+            low, value = self._hour(t, part, exact, time.process_time() + share)
             bound += low
             found += value
         return bound, None if math.isnan(found) else found
 
-    def _hour(self, t: int, part: UsersPolytope, exact: bool) -> tuple[float, float]:
+    def _hour(self, t: int, part: UsersPolytope, exact: bool, until: float) -> tuple[float, float]:
         """Least profit of one period over a polytope of users' answers: (bound, value or NaN)."""
         instance, dt = self.instance, self.instance.period_h
         rho = self.own * self.prices[:, t]
         low, high = load_range(part)
         if instance.tariff_mode == "fixed":
-            margin = dt * (rho - self.own * worst_bill.fixed_bill(instance)[:, t])
+            margin = dt * (rho - self.own * fixed_prices(instance)[:, t])
             solved = minimise(part.model, part.load, margin)
             if solved is None:
                 raise ArithmeticError("no answer of the users respects the stations' capacities")
@@ -167,21 +173,22 @@ class _Search:
             ) if exact and solved.x is not None else math.nan
 
         def evaluate(loads: Array) -> float:
-            return dt * float(rho @ loads) - worst_bill.dearest_bill(instance, t, loads)
+            return dt * float(rho @ loads) - worst_bill.dearest_bill(instance, t, loads).found
 
-        value_function = worst_bill.OperatorValue(instance, t, high)
+        value_function, total = worst_bill.OperatorValue(instance, t, high), total_range(part)
 
         def node(least: Array, most: Array) -> _Node | None:
             middle, width = 0.5 * (least + most), most - least
             if np.all(width <= _POINT * np.maximum(most, 1e-9)):
                 # All kinks inside so small a box count as binding in its middle.
                 rest = dt * float((np.abs(rho) + instance.feeder.voll_per_kwh) @ width)
-                return _Node(evaluate(middle) - rest, middle, width, True)
+                dearest = worst_bill.dearest_bill(instance, t, middle).bound
+                return _Node(dt * float(rho @ middle) - dearest - rest, middle, width, True)
             model = part.model.copy()
             set_box(model, part.load, least, most)
             reach = float(np.clip(width.sum() / max(float(middle.sum()), 1e-9), LEAST_REACH, 1.0))
             columns, weights, constant = worst_bill.add_nodal_bill(
-                model, value_function, part.load, least, most, reach
+                model, value_function, part.load, least, most, reach, total
             )
             revenue = np.zeros(len(columns))
             revenue[-len(rho) :] = dt * rho
@@ -192,12 +199,14 @@ class _Search:
             return _Node(solved.bound - constant, loads, width, solved.x is not None)
 
         try:
-            bound, found = self._branch(node, low, high, evaluate, CLOSED if exact else NEAR)
+            bound, found = self._branch(node, low, high, evaluate, CLOSED if exact else NEAR, until)
         finally:
             value_function.close()
         return bound, found if exact else math.nan
 
-    def _regulated_day(self, hours: list[UsersPolytope], exact: bool) -> tuple[float, float | None]:
+    def _regulated_day(
+        self, hours: list[UsersPolytope], until: float, exact: bool
+    ) -> tuple[float, float | None]:
         instance, dt = self.instance, self.instance.period_h
         shape = self.prices.shape
         whole, loads = LinearModel("day"), np.zeros(shape, dtype=int)
@@ -228,7 +237,7 @@ class _Search:
             return _Node(solved.bound, solved.x[loads.ravel()], products.misfit(solved.x), True)
 
         bound, found = self._branch(
-            node, ends[0].ravel(), ends[1].ravel(), evaluate, CLOSED if exact else NEAR
+            node, ends[0].ravel(), ends[1].ravel(), evaluate, CLOSED if exact else NEAR, until
         )
         return bound, found if exact else None
 
@@ -239,8 +248,10 @@ class _Search:
         high: Array,
         evaluate: Callable[[Array], float],
         close: float,
+        until: float,
     ) -> tuple[float, float]:
-        """Best-first branch and bound on the load box: (bound, least value at the loads met)."""
+        """Best-first branch and bound on the load box: (bound, least value at the loads met). ``until``: where the
+        clock of this process ends it."""
         count, best = itertools.count(), math.inf
         first = node(low, high)
         if first is None:
@@ -253,7 +264,10 @@ class _Search:
             width = most - least
             split = int(np.argmax(np.where(width > _POINT * np.maximum(most, 1e-9), top.misfit, -1.0)))
             narrow = width[split] <= _POINT * max(float(most[split]), 1e-9)
-            if best - bound <= close * self.size or narrow or time.process_time() > self.deadline:
+            if best - bound <= close * self.size or narrow:
+                break
+            if time.process_time() > until:
+                self.hurried = True
                 break
             heapq.heappop(queue)
             margin = 0.2 * width[split]
@@ -270,22 +284,41 @@ class _Search:
 
     # ---- with residual flow ---------------------------------------------------------------------
     def with_residual(self) -> Pessimistic:
-        """Enclose every hour's answers, residual intervals carried forward; the worst answer is greedy."""
+        """Enclose every hour's answers, residual intervals carried forward; the worst answer is looked for among
+        those that leave the residuals as they are, and by the greedy choice against the leader.
+
+        However the first t hours are answered, what arrives in hour t + 1 lies in hour t's interval of residuals (by
+        induction: the relaxation of an hour holds all answers to everything that may arrive). So the day's profit
+        is at least the sum of the hours' least profits, each over its own relaxation.
+        """
         instance, notes = self.instance, []
         first = np.full(len(instance.pairs), instance.users.initial_residual)
-        arriving, hours, violated = (first, first.copy()), [], 0
+        arriving, hours, ties, violated = (first, first.copy()), [], [], 0
+        now = time.process_time()
+        tightened, searched = (now + share * (self.deadline - now) for share in SHARES)
         for t in range(len(instance.periods)):
             at = reference(self.routes, self.prices[:, t], self.flows[:, t])
             relaxation = ResidualRelaxation(self.routes, t, self.prices[:, t], arriving, at)
-            relaxation.tighten(deadline=self.deadline)
+            relaxation.tighten(deadline=tightened)
             hours.append(relaxation.polytope())
             arriving = relaxation.box.residual_low, relaxation.box.residual_high
             demand = np.array([self.flows[rows, t].sum() for rows in self.routes.pair_rows])
-            ties = tie_polytope(self.routes, self.prices[:, t], at, demand, capped=False)
-            violated += self._violations(ties)
-        bound, _ = self._day(hours, exact=False)
+            loose = tie_polytope(self.routes, self.prices[:, t], at, demand, capped=False)
+            violated += self._violations(loose)
+            ties.append(tie_polytope(self.routes, self.prices[:, t], at, demand))
+            keep_residuals(ties[-1], self.routes, at)
+        hurried = time.process_time() > tightened
         found, label = self._greedy()
-        if time.process_time() > self.deadline:
+        try:
+            _, split = self._day(ties, searched, exact=True)
+        except ArithmeticError as error:
+            split = None
+            notes.append(f"No other split of tied vehicles was looked at: {error}.")
+        if split is not None and split < found:
+            found, label = split, "split of ties"
+        self.hurried = hurried
+        bound, _ = self._day(hours, self.deadline, exact=False)
+        if self.hurried:
             notes.append("The pessimistic bound is loose: its time ran out.")
         # The point itself with its worst electricity bill is an answer too.
         return Pessimistic(min(bound, found), found, violated, label, tuple(notes))
@@ -307,10 +340,10 @@ class _Search:
         revenue = dt * float((self.prices * sold).sum())
         if instance.tariff_mode == "dlmp":
             return revenue - sum(
-                worst_bill.dearest_bill(instance, t, load[:, t]) for t in range(load.shape[1])
+                worst_bill.dearest_bill(instance, t, load[:, t]).found for t in range(load.shape[1])
             )
         if instance.tariff_mode == "fixed":
-            return revenue - dt * float((worst_bill.fixed_bill(instance) * sold).sum())
+            return revenue - dt * float((fixed_prices(instance) * sold).sum())
         return revenue - dt * float((regulated_tariff(instance, load) * sold).sum())
 
 

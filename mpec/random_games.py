@@ -2,7 +2,8 @@
 
 A seed gives one game, always the same. Roads form a diamond a-b-d, a-c-d with a link b-c or without; O-D pairs
 start at a or b and end at d or c. Drawn besides: congestion, residual flow, tariffs, outside options, mean price
-caps, station limits that bind (or can't be kept at all), wind, voltage and line limits, two scenarios.
+caps, station limits that bind (or can't be kept at all), wind, voltage and line limits, two scenarios. Rivals'
+stations and prices on a grid are put into a drawn game by functions of their own.
 """
 
 from __future__ import annotations
@@ -121,6 +122,17 @@ def with_rivals(game: Instance, seed: int) -> Instance:
     return replace(
         game, name=f"{game.name}-rivals", stations=tuple(stations), tariff=tariff, rival_prices=posted
     )
+
+
+def with_steps(game: Instance, seed: int) -> Instance:
+    """A game whose leader sets prices on a grid: four to twelve steps a station, below its mean cap."""
+    rng = np.random.default_rng([2026, seed])
+    stations = []
+    for station in game.stations:
+        top = station.price_max if station.price_mean_max is None else station.price_mean_max
+        step = float(np.round((top - station.price_min) / rng.integers(4, 13), 3))
+        stations.append(replace(station, price_step=step) if station.owner == "leader" else station)
+    return replace(game, name=f"{game.name}-steps", stations=tuple(stations))
 
 
 def _pairs(rng: np.random.Generator, count: int) -> tuple[Pair, ...]:

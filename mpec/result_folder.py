@@ -5,7 +5,7 @@ bound.json         what re-derives the upper bound (the solver's claims)
 certificate.json   the judge's output; never read back: a stored verdict is not believed
 instance/          a copy of the game (already restricted to the options), its SHA-256 in equilibrium.json
 *.csv              the point (mpec/tables.py); bounds.csv grows during a run
-checkpoint.npz     what --resume goes on from; gone when the run has ended
+checkpoint.npz     what --resume goes on from: an interrupted run, or an ended one for a sharper gap or more time
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ class RoadNetwork:
                 f"road {self.names[i]} has capacity {self.capacity[i]} and a congestion factor of "
                 f"{self.alpha[i]}; give it a positive capacity, or the factor 0"
             )
-        for name in ("free_flow", "alpha", "beta", "background"):
+        for name in ("free_flow", "alpha", "beta", "background", "fixed_cost"):
             values = getattr(self, name)
             wrong = ~(values >= 0.0) | ~np.isfinite(values)
             if wrong.any():

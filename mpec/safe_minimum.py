@@ -55,6 +55,15 @@ def load_range(part: UsersPolytope) -> tuple[Array, Array]:
     return low, np.maximum(high, low)
 
 
+def total_range(part: UsersPolytope) -> tuple[float, float]:
+    """Least and largest sum of all loads over a polytope, kW, outward."""
+    ones = np.ones(len(part.load))
+    least, most = minimise(part.model, part.load, ones), minimise(part.model, part.load, -ones)
+    if least is None or most is None:
+        raise ArithmeticError("no answer of the users respects the stations' capacities")
+    return least.bound, max(-most.bound, least.bound)
+
+
 def set_box(model: LinearModel, load: Array, low: Array, high: Array) -> None:
     for column, a, b in zip(load, low, high, strict=True):
         model.lower[column] = max(model.lower[column], float(a))

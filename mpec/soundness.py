@@ -12,7 +12,9 @@ and look whether true equilibria lie inside the hours' relaxations (mpec.contain
     outside      a true equilibrium outside the relaxation
     crash        an exception
 
-Rows go to games.csv one by one; games that it holds already are not run again. README.md has the counts.
+Games are drawn in several kinds (:data:`KINDS`): small and large ones, some with rivals' stations, some with prices
+on a grid. Rows go to games.csv one by one; games that it holds already are not run again. README.md has the counts.
+A solve that its time limit stops must state a valid bound all the same.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ from pathlib import Path
 
 import numpy as np
 
+from formulations.prices import has_rivals, has_steps
 from formulations.routes import RouteSet, route_set
 from instances.model import Instance
 from mpec.bench_rows import read_rows
@@ -41,7 +44,7 @@ from mpec.judging import judge
 from mpec.options import Method, SolveOptions
 from mpec.orchestrator import solve_game
 from mpec.price_search import Found, best_price, within_caps
-from mpec.random_games import Size, random_game
+from mpec.random_games import Size, random_game, with_rivals, with_steps
 from mpec.soundness_table import summary
 
 CLOSE = 1e-9
@@ -62,6 +65,38 @@ class Effort:
     contained: int = 3
     exact: float = 5.0
     methods: tuple[Method, ...] = ("decomposed", "monolithic")
+
+    def __str__(self) -> str:
+        return (
+            f"gap {100 * self.gap:g} %, {self.seconds:g} s a solve, {self.exact:g} s for SCIP, {self.prices} prices on"
+            f" the grid, answers to {self.contained} prices looked for in the relaxations"
+        )
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a game is drawn as: its largest size, with rivals' stations, with prices on a grid."""
+
+    size: Size = field(default_factory=Size)
+    rivals: bool = False
+    steps: bool = False
+
+    def __str__(self) -> str:
+        size = f"{self.size.stations}-{self.size.periods}-{self.size.pairs}"
+        return size + "+rivals" * self.rivals + "+steps" * self.steps
+
+    def game(self, seed: int) -> Instance:
+        """The game of a seed, always the same."""
+        game = random_game(seed, self.size)
+        game = with_rivals(game, seed) if self.rivals else game
+        return with_steps(game, seed) if self.steps else game
+
+
+def drawn_kind(seed: int, size: Size) -> Kind:
+    """The kind that a long run gives a seed: three of seven of the full size, the rest at most 2-2-2; a fifth with
+    rivals, an eleventh with steps. 5, 7 and 11 have no factor in common with the tariffs' 3 and xi's 4."""
+    small = Size(min(size.stations, 2), min(size.periods, 2), min(size.pairs, 2))
+    return Kind(size if seed % 7 < 3 else small, seed % 5 == 4, seed % 11 == 10)
 
 
 @dataclass
@@ -95,22 +130,25 @@ class Row:
     exact_seconds: float | None = None
     answers: int = 0
     contained_checks: int = 0
+    effort: str = ""
+    processor_seconds: float | None = None
     violations: list[str] = field(default_factory=list)
 
 
-def check_game(seed: int, size: Size | None = None, effort: Effort | None = None) -> Row:
+def check_game(seed: int, kind: Kind | None = None, effort: Effort | None = None) -> Row:
     """All truth tests on the game of a seed; never raises for what the solver does."""
-    size, effort = size or Size(), effort or Effort()
-    instance = random_game(seed, size)
+    kind, effort = kind or Kind(), effort or Effort()
+    instance, began = kind.game(seed), time.process_time()
     row = Row(
-        seed, f"{size.stations}-{size.periods}-{size.pairs}", instance.tariff_mode, instance.users.xi,
-        len(instance.periods), len(instance.stations), len(instance.pairs),
+        seed, str(kind), instance.tariff_mode, instance.users.xi,
+        len(instance.periods), len(instance.stations), len(instance.pairs), effort=str(effort),
     )  # fmt: skip
     try:
         _check(instance, row, effort)
     except Exception as error:
         # A crash of whatever kind is what this bench looks for.
         row.violations.append(f"crash: {_first_line(error)}")
+    row.processor_seconds = round(time.process_time() - began, 2)
     return row
 
 
@@ -138,7 +176,8 @@ def _check(instance: Instance, row: Row, effort: Effort) -> None:
     for name, result in results.items():
         _against_truth(result, name, best, follower, routes, row)
     _against_each_other(list(results.items()), row)
-    if effort.contained:
+    # What is drawn there is any price in the box, and bent off the grid.
+    if effort.contained and not has_steps(instance):
         outcome = check_containment(routes, prices=effort.contained, seed=row.seed)
         row.answers, row.contained_checks = outcome.hours, outcome.checks
         row.violations += [f"outside: {fault}" for fault in outcome.violations]
@@ -171,6 +210,8 @@ def mechanisms(instance: Instance, results: Iterable[Equilibrium]) -> list[str]:
         "outside": any(p.outside_cost is not None for p in instance.pairs),
         "caps": any(s.price_mean_max is not None for s in instance.stations),
         "scenarios": len(instance.scenarios) > 1,
+        "rivals": has_rivals(instance),
+        "steps": has_steps(instance),
     }
     capacity = np.array([s.capacity_kw for s in instance.stations])
     for point in (r.point for r in results if r.point is not None):
@@ -288,7 +329,6 @@ def run(games: int, first: int, out: Path, size: Size, effort: Effort) -> int:
     """Run what games.csv does not hold yet; the number of games with violations in the whole file."""
     out.mkdir(parents=True, exist_ok=True)
     path, names = out / "games.csv", [f.name for f in fields(Row)]
-    label = f"{size.stations}-{size.periods}-{size.pairs}"
     rows = read_rows(path)
     done = {(r["size"], int(r["seed"])) for r in rows}
     with path.open("w", newline="", encoding="utf-8") as file:
@@ -296,9 +336,10 @@ def run(games: int, first: int, out: Path, size: Size, effort: Effort) -> int:
         writer.writeheader()
         writer.writerows(rows)
         for seed in range(first, first + games):
-            if (label, seed) in done:
+            kind = drawn_kind(seed, size)
+            if (str(kind), seed) in done:
                 continue
-            row = check_game(seed, size, effort)
+            row = check_game(seed, kind, effort)
             found = " | ".join(row.violations)
             writer.writerow({**asdict(row), "violations": found})
             file.flush()
@@ -321,12 +362,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seconds", type=float, default=20.0, help="time limit of each solve")
     parser.add_argument("--prices", type=int, default=600, help="prices answered on the grid")
     parser.add_argument("--contained", type=int, default=3, help="prices whose answers are looked for")
+    parser.add_argument("--exact", type=float, default=5.0, help="time limit of SCIP on the exact game")
     parser.add_argument(
         "--out", type=Path, default=Path("results/soundness"), help="folder of games.csv and README.md"
     )
     given = parser.parse_args(arguments)
     size = Size(given.stations, given.periods, given.pairs)
-    effort = Effort(seconds=given.seconds, prices=given.prices, contained=given.contained)
+    effort = Effort(seconds=given.seconds, prices=given.prices, contained=given.contained, exact=given.exact)
     return 1 if run(given.games, given.first, given.out, size, effort) else 0
 
 

@@ -38,12 +38,25 @@ def summary(rows: Sequence[dict[str, str]]) -> str:
     parts = Counter(name for r in rows for name in r["mechanisms"].split())
     tariffs = Counter(r["tariff"] for r in rows)
     sizes = Counter(f"{r['pairs']}/{r['stations']}/{r['periods']}" for r in rows)
+    kinds_drawn = Counter(r["size"] for r in rows)
+    efforts = Counter(r["effort"] for r in rows)
+    spent = np.array([float(r["processor_seconds"]) for r in rows if r["processor_seconds"]])
     lines += [
         "",
         f"Tariffs: {_counts(tariffs)}. Alive in so many games: {_counts(parts)}.",
         f"O-D pairs/stations/periods: {_counts(sizes)}.",
+        f"Drawn as (most stations-periods-pairs): {_counts(kinds_drawn)}.",
+        "",
+        "Effort:",
+        "",
+        *(f"* {count} games: {name}" for name, count in sorted(efforts.items())),
         "",
     ]
+    if len(spent):
+        lines += [
+            f"Processor time a game: {spent.mean():.1f} s at the mean, {spent.max():.0f} s at most.",
+            "",
+        ]
     if bad:
         lines += ["## Violations", ""]
         lines += [f"* game {r['seed']} ({r['size']}): {r['violations']}" for r in bad]

@@ -9,6 +9,7 @@ flows keep the file's units; tolls and lengths enter the cost with the two facto
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,9 @@ Array = np.ndarray[Any, Any]
 _TAG = re.compile(r"<\s*([^>]+?)\s*>\s*(.*)")
 _COLUMNS = 7
 """tail, head, capacity, length, free-flow time, b, power; speed, toll and type may be missing."""
+
+MOST = 1_000_000
+"""Nodes or roads of the largest network that is read: more is a slip of the pen, and would fill the memory."""
 
 
 def _split(path: Path) -> tuple[dict[str, str], list[tuple[int, str]]]:
@@ -46,9 +50,19 @@ def _split(path: Path) -> tuple[dict[str, str], list[tuple[int, str]]]:
 
 def _whole(tags: dict[str, str], name: str, path: Path) -> int:
     try:
-        return int(float(tags[name]))
+        value = float(tags[name])
     except (KeyError, ValueError) as error:
         raise ValueError(f"{path.name}: the line <{name}> with a whole number is missing") from error
+    if not (0 <= value <= MOST and value == int(value)):
+        raise ValueError(f"{path.name}: <{name}> is {tags[name]}, not a whole number from 0 to {MOST:,}")
+    return int(value)
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(text)
+    return value
 
 
 def read_tntp_network(path: Path, *, toll_factor: float = 0.0, distance_factor: float = 0.0) -> RoadNetwork:
@@ -67,6 +81,8 @@ def read_tntp_network(path: Path, *, toll_factor: float = 0.0, distance_factor: 
                 f"{path.name}, line {number}: {len(values)} numbers; a road has tail, head, capacity, "
                 "length, free-flow time, b, power [, speed, toll, type]"
             )
+        if not all(map(math.isfinite, values)):
+            raise ValueError(f"{path.name}, line {number}: a number is not finite: {line!r}")
         rows.append([*values, *[0.0] * (10 - len(values))][:10])
         if not all(1 <= v <= nodes and v == int(v) for v in values[:2]):
             raise ValueError(f"{path.name}, line {number}: nodes must be whole numbers from 1 to {nodes}")
@@ -105,7 +121,7 @@ def read_tntp_trips(path: Path, network: RoadNetwork) -> TripTable:
             try:
                 if match is None:
                     raise ValueError(entry)
-                rows.append((origin, int(match[1]), float(match[2])))
+                rows.append((origin, int(match[1]), _finite(match[2])))
             except ValueError as error:
                 raise ValueError(
                     f"{path.name}, line {number}: {entry!r} is not 'destination : trips'"
@@ -117,7 +133,12 @@ def read_tntp_trips(path: Path, network: RoadNetwork) -> TripTable:
     table = np.array(rows, float).reshape(len(rows), 3)
     total = float(table[:, 2].sum())
     if "TOTAL OD FLOW" in tags:
-        declared = float(tags["TOTAL OD FLOW"])
+        try:
+            declared = _finite(tags["TOTAL OD FLOW"])
+        except ValueError as error:
+            raise ValueError(
+                f"{path.name}: <TOTAL OD FLOW> is not a number: {tags['TOTAL OD FLOW']}"
+            ) from error
         if abs(total - declared) > 1e-3 * max(1.0, declared):
             raise ValueError(f"{path.name}: trips add up to {total}, but <TOTAL OD FLOW> says {declared}")
     return trip_table(table[:, 0].astype(int) - 1, table[:, 1].astype(int) - 1, table[:, 2])

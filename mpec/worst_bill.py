@@ -9,19 +9,29 @@ products c P. Tariff `fixed`: a number.
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from formulations.prices import owned
-from formulations.tariff import fixed_prices, tariff_box
+from formulations.tariff import tariff_box
 from instances.model import Instance
 from mpec.checks.feeder import FeederProgram
+from mpec.exact_sums import exact_dual_bound
 from mpec.linear_model import LinearModel
 from mpec.solvers import HighsSession
 
 Array = np.ndarray
+
+WIDE = 6
+"""Up to so many stations whose load isn't settled the corners of what it can be are counted one by one."""
+
+MOST_TANGENTS = 60
+
+FAR = 1e6
+"""No multiplier on a face is taken to exceed the largest one found (at least: the import price) by this factor."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +77,7 @@ class OperatorValue:
             self.programs.append((program, HighsSession(program.model), money))
         self.bus = [instance.bus_index[station.bus] for station in instance.stations]
         self.tan_phi = np.array([station.tan_phi for station in instance.stations])
+        self.tangents: list[tuple[float, Array]] = []
         first = self.programs[0][0]
         self.demand = np.array(first.model.row_lower)
 
@@ -94,48 +105,88 @@ class OperatorValue:
                 price = solved.row_duals[program.active[b]]
                 price += self.tan_phi[m] * solved.row_duals[program.reactive[b]]
                 slope[m] += money * price / program.unit
+        self._keep(total - float(slope @ load), slope)
         return total, slope
 
+    def _keep(self, level: float, slope: Array) -> None:
+        """Note the tangent unless it is known; the oldest of too many gives way."""
+        for known, other in self.tangents:
+            near = 1e-9 * (1.0 + float(np.abs(other).max(initial=0.0)))
+            if np.abs(slope - other).max(initial=0.0) <= near and abs(level - known) <= 1e-9 * (
+                1.0 + abs(known)
+            ):
+                return
+        self.tangents = [*self.tangents, (level, slope)][-MOST_TANGENTS:]
 
-def corners(low: Array, high: Array) -> Array:
-    """Points (K, M) whose hull holds the box [low, high]: its corners, or a simplex in many dimensions."""
+
+def corners(low: Array, high: Array, total: tuple[float, float] = (0.0, math.inf)) -> Array:
+    """Points (K, M) whose hull holds all P in [low, high] with sum P in ``total``.
+
+    In up to WIDE dimensions the corners of just that set: a corner has one coordinate at most off its ends, which
+    then is settled by the sum. In more, those of {P >= low, sum P in total}, with one coordinate off its lower end.
+    """
     wide = np.flatnonzero(high > low)
-    if len(wide) <= 3:
-        points = np.tile(low, (2 ** len(wide), 1))
-        for bit, m in enumerate(wide):
-            points[(np.arange(len(points)) >> bit) % 2 == 1, m] = high[m]
+    rest = float(low.sum())
+    room = 1e-9 * (abs(rest) + float(high.sum()))
+    least, most = max(total[0] - room, rest), min(total[1] + room, float(high.sum()))
+    if len(wide) > WIDE:
+        points = np.tile(low, (2 * len(wide), 1))
+        for row, (end, m) in enumerate(itertools.product((least - rest, most - rest), wide)):
+            points[row, m] += end
         return points
-    points = np.tile(low, (len(wide) + 1, 1))
-    for row, m in enumerate(wide, start=1):
-        points[row, m] = low[m] + len(wide) * (high[m] - low[m])
-    return points
+    bits = (np.arange(2 ** len(wide))[:, None] >> np.arange(len(wide))) % 2 == 1
+    box = np.tile(low, (len(bits), 1))
+    box[:, wide] = np.where(bits, high[wide], low[wide])
+    sums = box.sum(axis=1)
+    inside = [box[(sums >= least) & (sums <= most)]]
+    for m in wide:
+        edge = box[box[:, m] == low[m]]
+        for end in (least, most):
+            across = edge.copy()
+            across[:, m] += end - edge.sum(axis=1)
+            inside.append(across[(across[:, m] > low[m]) & (across[:, m] < high[m])])
+    points = np.vstack(inside)
+    return points if len(points) else box
 
 
 def add_nodal_bill(
-    model: LinearModel, value: OperatorValue, load: Array, low: Array, high: Array, reach: float
+    model: LinearModel,
+    value: OperatorValue,
+    load: Array,
+    low: Array,
+    high: Array,
+    reach: float,
+    total: tuple[float, float] = (0.0, math.inf),
 ) -> tuple[Array, Array, float]:
-    """An upper estimate of the dearest nodal bill for loads in the box, as (columns, coefficients, constant).
+    """An upper estimate of the dearest nodal bill for loads in the box whose sum is in ``total``, as (columns,
+    coefficients, constant).
 
     V is convex, so for every c of the dual face at P and every reach d > 0, with L(P) the leader's loads of P
 
-        c.L(P) <= (V(P + d L(P)) - V(P)) / d <= (sum_i theta_i V(P_i + d L(P_i)) - tangent(P)) / d,
+        c.L(P) <= (V(P + d L(P)) - V(P)) / d <= (sum_i theta_i V(P_i + d L(P_i)) - max_j tangent_j(P)) / d,
 
-    P = sum_i theta_i P_i over points P_i around the box, theta >= 0, sum theta = 1: exact where V is affine
-    from P to P + d L(P), for all P in the box. L(P) = P where there is no rival.
+    P = sum_i theta_i P_i over points P_i around the box, theta >= 0, sum theta = 1, tangents wherever V has been looked
+    at: exact where V is affine from P to P + d L(P), for all P in the box. L(P) = P where there is no rival.
     """
-    points = corners(low, high)
+    points = corners(low, high, total)
     theta = model.add_variables([f"corner[{i}]" for i in range(len(points))], 0.0, 1.0)
     model.add_row("corners", theta, np.ones(len(theta)), 1.0, 1.0)
     for m, column in enumerate(load):
         model.add_row(f"corner_load[{m}]", [*theta, column], [*points[:, m], -1.0], 0.0, 0.0)
     further = 1.0 + reach * owned(value.instance)
     above = np.array([value.at(further * point)[0] for point in points])
-    middle = 0.5 * (low + high)
-    level, slope = value.at(middle)
-    rounding = 1e-10 * (abs(level) + float(np.abs(above).max()))
-    columns = np.concatenate([theta, load])
-    weights = np.concatenate([above, -slope]) / reach
-    return columns, weights, (rounding - (level - float(slope @ middle))) / reach
+    value.at(0.5 * (low + high))
+    rounding = 1e-10 * float(np.abs(above).max())
+    # A corner's coordinate may lie beyond the box, where there are many; the model's loads don't.
+    tops = [level + float(np.maximum(slope * low, slope * high).sum()) for level, slope in value.tangents]
+    least = min(level + float(np.minimum(slope * low, slope * high).sum()) for level, slope in value.tangents)
+    below = model.add_variable("operator_cost", least - rounding, max(tops) + rounding)
+    for i, (level, slope) in enumerate(value.tangents):
+        lost = 1e-10 * (abs(level) + float(np.abs(slope) @ high))
+        model.add_row(f"tangent[{i}]", [below, *load], [1.0, *-slope], level - lost, math.inf)
+    columns = np.array([*theta, below, *load])
+    weights = np.array([*above, -1.0, *np.zeros(len(load))]) / reach
+    return columns, weights, rounding / reach
 
 
 def add_regulated_bill(
@@ -163,13 +214,22 @@ def add_regulated_bill(
     return Products(np.array(bill), np.array(price), load.ravel().astype(int))
 
 
-def dearest_bill(instance: Instance, t: int, load: Array) -> float:
-    """The largest bill c.P dt of the leader's stations over the optimal dual faces of period index t at loads (M,),
-    money.
+@dataclass(frozen=True)
+class DearestBill:
+    """``found``: a bill that prices on the face lead to; ``bound``: none of them leads to more. Money."""
 
-    Raises ArithmeticError when a program can't be solved.
+    found: float
+    bound: float
+
+
+def dearest_bill(instance: Instance, t: int, load: Array) -> DearestBill:
+    """The largest bill c.P dt of the leader's stations over the optimal dual faces of period index t at loads (M,).
+
+    The bound holds whatever the solver says: its row duals are taken as they are and the bound that they prove is
+    added up exactly (mpec.exact_sums). For that the multipliers, some of which are free, need ends: FAR times the
+    largest one found. Raises ArithmeticError when a program can't be solved.
     """
-    total = 0.0
+    found = bound = 0.0
     for s, scenario in enumerate(instance.scenarios):
         program = FeederProgram(instance, t, s, load)
         face, active, reactive = program.dual_face()
@@ -185,12 +245,19 @@ def dearest_bill(instance: Instance, t: int, load: Array) -> float:
             solved = session.solve()
         finally:
             session.close()
-        if solved.status != "optimal" or solved.objective is None:
+        if solved.status != "optimal" or solved.x is None or solved.row_duals is None:
             raise ArithmeticError(f"the dearest bill was not found ({solved.status}), {program.where}")
-        total += scenario.probability * solved.objective * program.price * program.unit
-    return total * instance.period_h
+        money = scenario.probability * instance.period_h * program.price * program.unit
+        found += money * float(cost @ solved.x)
+        bound += money * _proven(face, cost, solved.x, solved.row_duals)
+    return DearestBill(found, max(found, bound))
 
 
-def fixed_bill(instance: Instance) -> Array:
-    """The fixed tariff (M, T), money/kWh."""
-    return fixed_prices(instance)
+def _proven(face: LinearModel, cost: Array, x: Array, row_duals: Array) -> float:
+    """max cost.y over the face's points no larger than FAR times ``x``: at most this, by any row duals."""
+    far = FAR * max(1.0, float(np.abs(x).max(initial=0.0)))
+    boxed = face.copy()
+    boxed.cost, boxed.maximise, boxed.constant = cost.tolist(), True, 0.0
+    boxed.lower = [max(low, -far) for low in face.lower]
+    boxed.upper = [min(high, far) for high in face.upper]
+    return exact_dual_bound(boxed, row_duals.tolist())

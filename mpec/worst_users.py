@@ -88,3 +88,19 @@ def tie_polytope(
         if len(mine):
             model.add_row(f"road[{a}]", mine, np.ones(len(mine)), at.road_flow[a], at.road_flow[a])
     return UsersPolytope(model, used, flow, add_loads(model, routes, used, flow, capped=capped))
+
+
+def keep_residuals(part: UsersPolytope, routes: RouteSet, at: Reference) -> None:
+    """Rows that keep every O-D pair's vehicle hours, sum_k w_k T_k, and with them what is left for the next period.
+
+    Road times are those of ``at`` all over a tie polytope, so T_k is a number, and with the same vehicles and hours
+    (23)-(26) hold as before: with residual flow such a split is an answer, to which all other periods' answers stay.
+    """
+    times = RoadCost.of(routes.instance).time(at.road_flow)
+    hours = np.where(routes.outside, 0.0, routes.on_road @ times + routes.charging_h)[part.routes]
+    spent = hours * at.flows[part.routes]
+    for n in range(len(routes.instance.pairs)):
+        mine = routes.pair[part.routes] == n
+        if mine.any():
+            total = float(spent[mine].sum())
+            part.model.add_row(f"hours[{n}]", part.flow[mine], hours[mine], total, total)

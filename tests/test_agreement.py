@@ -22,7 +22,7 @@ from mpec.options import Method, SolveOptions
 from mpec.orchestrator import solve_game
 from mpec.price_search import best_price
 from mpec.random_games import Size, random_game
-from mpec.soundness import Effort, check_game
+from mpec.soundness import Effort, Kind, check_game, drawn_kind
 from mpec.value_cuts import Reference
 
 DERIVED = [
@@ -65,7 +65,40 @@ def test_derived_answers_are_certified(
 @pytest.mark.parametrize("seed", [*range(4), *range(5, 12), 14, 16])
 def test_no_exact_answer_beats_the_bound(seed: int) -> None:
     """Grid and pattern search never exceed an upper bound, bounds never cross, INFEASIBLE is true, verdicts follow."""
-    assert check_game(seed, Size(), QUICK).violations == []
+    assert check_game(seed, effort=QUICK).violations == []
+
+
+def test_rivals_and_price_steps_are_drawn_and_pass() -> None:
+    kinds = [drawn_kind(seed, Size(3, 3, 3)) for seed in range(385)]
+    assert {str(kind) for kind in kinds} == {
+        size + rivals + steps
+        for size in ("3-3-3", "2-2-2")
+        for rivals in ("", "+rivals")
+        for steps in ("", "+steps")
+    }
+    effort = replace(QUICK, seconds=1.0, prices=60, exact=2.0)
+    row = check_game(4, Kind(Size(2, 1, 1), rivals=True, steps=True), effort)
+    assert {"rivals", "steps"} <= set(row.mechanisms.split())
+    assert row.violations == []
+
+
+@pytest.mark.parametrize("method", ["decomposed", "monolithic"])
+def test_an_empty_hour_whose_plain_relaxation_has_points_is_shown_empty_again(method: Method) -> None:
+    """Even the dearest price keeps everybody at the small station; only a time closer to the curve shows it."""
+    result = solve_game(random_game(73, Size()), SolveOptions(method=method, time_limit=20.0, workers=1))
+    assert result.status == "infeasible"
+    certificate = judge(result, recheck=True)
+    assert certificate.verdict == "INFEASIBLE", certificate.notes
+
+
+def test_out_of_time_before_any_bound_nothing_is_claimed_and_nothing_refuted() -> None:
+    result = solve_game(random_game(100, Size()), SolveOptions(time_limit=0.01, workers=1))
+    assert (result.status, result.upper_bound) == ("no_point", None)
+    certificate = judge(result, recheck=True)
+    assert certificate.verdict == "NO_POINT"
+    assert certificate.failures == ()
+    # A bound that is stated without a step that gives it is refuted all the same.
+    assert judge(replace(result, upper_bound=1e6), recheck=True).verdict == "REJECTED"
 
 
 @pytest.mark.parametrize("seed", [3, 4, 6, 8, 79])

@@ -15,7 +15,7 @@ from mpec.followers.dispatch import DispatchSolver
 from mpec.linear_model import LinearModel
 from mpec.random_games import Size, random_game
 from mpec.solvers import open_session
-from mpec.soundness import Effort, check_game
+from mpec.soundness import Effort, Kind, check_game
 
 pytest.importorskip("pyscipopt", reason="SCIP is in the extra [scip]")
 
@@ -88,6 +88,6 @@ QUICK = Effort(gap=1e-3, seconds=1.5, prices=0, contained=0, methods=("decompose
 @pytest.mark.parametrize("seed", range(100, 117))
 def test_intervals_and_scip_never_exclude_each_other(seed: int) -> None:
     """Up to three stations, periods and O-D pairs; with tests/test_agreement.py 30 games in all."""
-    row = check_game(seed, Size(3, 3, 3), QUICK)
+    row = check_game(seed, Kind(Size(3, 3, 3)), QUICK)
     assert row.violations == []
     assert row.exact_status

@@ -123,6 +123,7 @@ def heuristic(arguments: argparse.Namespace) -> int:
             population=arguments.population,
             iterations=arguments.iterations,
             seed=arguments.seed,
+            start=arguments.start,
             say=progress,
         )
         certificate = judge(result, say=progress)

@@ -152,6 +152,11 @@ class Follower:
         if prices.ndim == 2:
             profit, excess = self.evaluate(prices[None])
             return profit[0], excess[0]
+        profit, hourly = self.evaluate_hours(prices)
+        return profit, hourly.sum(axis=1)
+
+    def evaluate_hours(self, prices: Array) -> tuple[Array, Array]:
+        """As :meth:`evaluate` at prices (K, M, T), with each hour's excess, (K, T) kWh."""
         instance = self.instance
         count, periods = len(prices), len(instance.periods)
         incoming = np.full((count, len(instance.pairs)), instance.users.initial_residual)
@@ -171,7 +176,7 @@ class Follower:
             )
         profit = instance.period_h * ((prices * loads).sum(axis=(1, 2)) - bill)
         over = np.maximum(loads - self.capacity_kw[None, :, None], 0.0)
-        return profit, instance.period_h * over.sum(axis=(1, 2))
+        return profit, instance.period_h * over.sum(axis=1)
 
 
 def _checked(instance: Instance, prices: Array) -> Array:

@@ -93,7 +93,7 @@ def spread_findings(
                 still=still,
                 n=len(own),
                 which=", which holds the middle of the price box"
-                if all(row["start"] == "middle" for row in case.of("heuristic"))
+                if all(row["start"] in ("middle", "spread") for row in case.of("heuristic"))
                 else "",
             )
         gains = [gain for gain in map(flatness, own) if gain is not None]

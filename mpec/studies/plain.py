@@ -12,7 +12,9 @@ from mpec.studies.typesetting import Table, columns, rows_of, shown
 
 def game_name(row: Row) -> str:
     """'ieee33-road16, dlmp, ξ = 0.5, κ = 100, periods 1–24'."""
-    return f"{row['instance']}, {row['tariff']}, ξ = {row['xi']:g}, κ = {row['kappa']:g}, {periods_text(row)}"
+    step = "" if row["price_step"] is None else f", price step {row['price_step']:g}"
+    model = f"{row['tariff']}, ξ = {row['xi']:g}, κ = {row['kappa']:g}{step}"
+    return f"{row['instance']}, {model}, {periods_text(row)}"
 
 
 def plain_products(study: Study, material: Material) -> Products:

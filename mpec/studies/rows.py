@@ -23,7 +23,8 @@ from mpec.studies.run_spec import RunSpec
 CURE = "Remove the run's folder and go on with --resume."
 
 COLUMNS = (
-    "run", "block", "method", "instance", "tariff", "xi", "kappa", "first_period", "last_period",
+    "run", "block", "method", "instance", "tariff", "xi", "kappa", "price_step", "first_period",
+    "last_period",
     "seed", "population", "iterations", "start", "target_gap", "sweeps", "policy", "radius",
     "status", "verdict", "failed_checks", "recheck", "profit", "lower_bound", "upper_bound", "gap",
     "certified_upper", "optimality_gap", "refuted", "pessimistic_bound", "pessimistic_found",
@@ -36,7 +37,7 @@ TIMES = ("seconds",)
 CROSSED = 1e-9
 """Relative amount by which a judged profit must exceed a bound before the bound counts as refuted."""
 
-CASE = ("instance", "tariff", "xi", "kappa", "first_period", "last_period")
+CASE = ("instance", "tariff", "xi", "kappa", "price_step", "first_period", "last_period")
 """The columns that tell one game from another."""
 
 Row = dict[str, Any]

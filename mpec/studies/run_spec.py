@@ -19,7 +19,7 @@ METHODS: tuple[Method, ...] = ("exact", "heuristic", "policy", "robust")
 class RunSpec:
     """A run: ``block`` is the name of its [[runs]] table, ``instance`` the name as the file gives it.
 
-    game      the instance with tariff, xi, kappa and periods applied
+    game      the instance with tariff, xi, kappa, price step and periods applied
     settings  the method's own settings, complete: what is not in the file has its default
     base      the run whose prices this one starts from (method robust), else None
     """
@@ -33,14 +33,21 @@ class RunSpec:
     base: RunSpec | None = None
 
     @property
+    def price_step(self) -> float | None:
+        """The grid of the leader's prices, money/kWh; None: any price, or a grid of its own at every station."""
+        steps = {station.price_step for station in self.game.stations if station.owner == "leader"}
+        return next(iter(steps)) if len(steps) == 1 else None
+
+    @property
     def case(self) -> dict[str, Any]:
-        """What tells this run's game from those of the same study: tariff, xi, kappa, first, last period."""
+        """What tells this run's game from those of the same study: the model options and the periods."""
         periods = self.game.periods
         return {
             "instance": self.instance,
             "tariff": self.game.tariff_mode,
             "xi": self.game.users.xi,
             "kappa": self.game.users.kappa_per_h,
+            "price_step": self.price_step,
             "first_period": periods[0].id,
             "last_period": periods[-1].id,
         }
@@ -67,6 +74,7 @@ class RunSpec:
             f"xi{case['xi']:g}",
             f"kappa{case['kappa']:g}",
             f"{case['first_period']}-{case['last_period']}",
+            *([] if self.price_step is None else [f"step{self.price_step:g}"]),
             f"seed{self.seed}",
             self.identity,
         ]
@@ -80,6 +88,7 @@ class RunSpec:
             f"xi {case['xi']:g}",
             f"kappa {case['kappa']:g}",
             f"periods {case['first_period']}-{case['last_period']}",
+            *([] if self.price_step is None else [f"price step {self.price_step:g}"]),
         ]
         own = [f"{name} {value}" for name, value in self.settings.items() if name in _SHOWN]
         return ", ".join(parts + own + [f"seed {self.seed}"])

@@ -43,6 +43,13 @@ def _number(least: float, most: float = math.inf) -> Callable[[Any], float]:
     return read
 
 
+def _positive(value: Any) -> float:
+    number = _number(0.0)(value)
+    if number == 0.0:
+        raise ValueError
+    return number
+
+
 def _whole(least: int) -> Callable[[Any], int]:
     def read(value: Any) -> int:
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
@@ -86,6 +93,7 @@ GAME: Mapping[str, Setting] = {
     "tariff": Setting("one of fixed, dlmp, regulated, in quotes", _choice("fixed", "dlmp", "regulated")),
     "xi": Setting("a number >= 0", _number(0.0)),
     "kappa": Setting("a number >= 0 (money per hour)", _number(0.0)),
+    "price_step": Setting("a number > 0 (money per kWh)", _positive),
     "periods": Setting("a span such as '8-10', in quotes, first label first", _periods),
 }
 
@@ -107,7 +115,9 @@ SETTINGS: Mapping[str, Mapping[str, Setting]] = {
     "heuristic": {
         "population": Setting("a whole number >= 2", _whole(2), 50),
         "iterations": Setting("a whole number >= 1", _whole(1), 100),
-        "start": Setting("middle or random, in quotes", _choice("middle", "random"), "middle"),
+        "start": Setting(
+            "one of spread, middle, random, in quotes", _choice("spread", "middle", "random"), "spread"
+        ),
         "pessimistic": Setting(_TIES, _flag, False),
         "seed": _SEED,
         "seeds": _SEEDS,

@@ -274,13 +274,14 @@ class _Reader:
                     xi=one.get("xi"),
                     kappa_per_h=one.get("kappa"),
                     tariff=one.get("tariff"),
+                    price_step=one.get("price_step"),
                 )
             except InstanceError as error:
                 cure = f"Bundled are {', '.join(instances.bundled_names())}; a folder counts from the file."
                 self.bad(f"{place}.instance", one["instance"], f"can't be used: {error}", cure)
             except ValueError as error:
                 self.bad(
-                    f"{place}.periods, tariff, xi or kappa",
+                    f"{place}.periods, tariff, xi, kappa or price_step",
                     None,
                     f"{error}",
                     "Change the key, or the instance.",

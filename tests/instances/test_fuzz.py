@@ -10,48 +10,11 @@ import random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from malformed_instances import Files, good_files
+from malformed_instances import good_files
+from spoiled_files import Files, spoil
 
 from instances import InstanceError, files_of, load, parse
 from instances.model import Instance
-
-SPICES = [
-    *(
-        b"",
-        b" ",
-        b"0",
-        b"-1",
-        b"1e999",
-        b"nan",
-        b"inf",
-        b"-inf",
-        b"1e-320",
-        b"0x1",
-        b"1_0",
-        b"1.0",
-        b".",
-        b"e",
-    ),
-    *(
-        b'"',
-        b'""',
-        b"'",
-        b",",
-        b";",
-        b">",
-        b":",
-        b"=",
-        b"[",
-        b"]",
-        b"{",
-        b"#",
-        b"A:1;B:2",
-        b"outside",
-        b"true",
-    ),
-    *(b"\n", b"\r", b"\r\n", b"\t", b"\x00", b"\xff", b"\xef\xbb\xbf", b"99999999999999999999"),
-    *("\u0663".encode(), "\u2028".encode()),
-]
 
 
 def read(files: Files) -> Instance | None:
@@ -66,36 +29,6 @@ def read(files: Files) -> Instance | None:
         assert problem.cure
         assert problem.text("x").replace("\n", "").isprintable()
     return None
-
-
-def spoil(files: Files, chance: random.Random) -> None:
-    """One to three random changes of bytes, cells or lines in random files."""
-    for _ in range(chance.randint(1, 3)):
-        file = chance.choice(sorted(files))
-        data = files[file]
-        kind = chance.randrange(6)
-        at = chance.randrange(len(data) + 1)
-        spice = chance.choice(SPICES)
-        if kind == 0:
-            data = data[:at] + spice + data[at:]
-        elif kind == 1:
-            data = data[:at] + bytes([chance.randrange(256)]) + data[at + 1 :]
-        elif kind == 2:
-            data = data[:at] + data[at + chance.randint(1, 40) :]
-        elif kind == 3:
-            lines = data.split(b"\n")
-            chance.shuffle(lines)
-            data = b"\n".join(lines)
-        elif kind == 4:
-            lines = data.split(b"\n")
-            row = chance.randrange(len(lines))
-            cells = lines[row].split(b",")
-            cells[chance.randrange(len(cells))] = spice
-            lines[row] = b",".join(cells)
-            data = b"\n".join(lines)
-        else:
-            data = data + data[at:]
-        files[file] = data
 
 
 def fuzz(seed: int, rounds: int) -> int:

@@ -10,7 +10,7 @@ import pytest
 
 import instances
 from mpec.answer_speed import AGREE, USERS_GAP, main, measure, population
-from mpec.gravitational_search import price_limits
+from mpec.mean_caps import price_limits
 
 
 @pytest.mark.parametrize(("tariff", "xi"), [("dlmp", 0.5), ("dlmp", 0.0), ("fixed", 0.5)])

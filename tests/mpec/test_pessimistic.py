@@ -9,19 +9,24 @@ import numpy as np
 import pytest
 from factories import make_instance, random_instance, road, station, vehicle
 from judged_game import answered, point_of
+from scipy.optimize import nnls
 
 import instances
 from formulations.routes import Route, RouteSet, route_set
 from instances.errors import InstanceError
 from instances.model import Bus, Instance, Line
+from mpec import worst_bill
 from mpec.checks.equations import answer_of
 from mpec.followers.answer import follow
 from mpec.followers.dispatch import DispatchSolver
 from mpec.followers.regulated import regulated_prices
 from mpec.followers.users import Users
+from mpec.linear_model import LinearModel
 from mpec.pessimistic import Pessimistic, least_profit
 from mpec.residual_relaxation import ResidualRelaxation
-from mpec.worst_users import reference
+from mpec.safe_minimum import minimise
+from mpec.solvers import HighsSession, Solved
+from mpec.worst_users import keep_residuals, reference, tie_polytope
 
 Array = np.ndarray
 TARIFFS = ("fixed", "dlmp", "regulated")
@@ -54,6 +59,81 @@ def test_a_kink_of_the_operator():
     assert answer.found == pytest.approx(-178.125, rel=1e-6)
     assert answer.bound == pytest.approx(-178.125, rel=1e-5)
     assert answer.bound <= answer.found
+
+
+@pytest.mark.parametrize("stations", [1, 2, 4, 6, 8])
+def test_corners_hold_every_load_of_the_box_with_such_a_sum(stations: int):
+    """Every point is a mixture of the corners; up to WIDE stations no corner lies outside the set itself."""
+    rng = np.random.default_rng(stations)
+    for _ in range(8):
+        low = 100.0 * rng.random(stations)
+        high = low + 300.0 * rng.random(stations) * (rng.random(stations) < 0.8)
+        inside = low + rng.random((5, stations)) * (high - low)
+        total = float(inside.sum(axis=1).min()), float(inside.sum(axis=1).max())
+        points = worst_bill.corners(low, high, total)
+        if stations <= worst_bill.WIDE:
+            assert np.all((points >= low) & (points <= high + 1e-9))
+            assert points.sum(axis=1) == pytest.approx(np.clip(points.sum(axis=1), *total), rel=1e-8)
+        for load in inside:
+            mixture = np.vstack([points.T, np.ones(len(points))])
+            shares, miss = nnls(mixture, np.append(load, 1.0))
+            assert miss <= 1e-7 * (1.0 + float(load.sum()))
+            assert shares.min() >= 0.0
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_bound_on_the_nodal_bill_holds_over_the_whole_box(seed: int):
+    """Kinks inside: at random loads the dearest bill is never above what the rows allow there."""
+    rng = np.random.default_rng(seed)
+    game, _ = tied_game(rng, "dlmp")
+    high = np.full(3, 25.0 * game.trips["o", "d", 1])
+    low = 0.2 * high
+    total = 0.45 * float(high.sum()), 0.55 * float(high.sum())
+    value = worst_bill.OperatorValue(game, 0, high)
+    try:
+        for _ in range(12):
+            load = low + rng.random(3) * (high - low)
+            load = np.clip(load * rng.uniform(*total) / load.sum(), low, high)
+            if not total[0] <= load.sum() <= total[1]:
+                continue
+            model = LinearModel("loads")
+            columns = model.add_variables(["a", "b", "c"], load, load)
+            reach = float(rng.uniform(0.01, 1.0))
+            terms, weights, constant = worst_bill.add_nodal_bill(
+                model, value, columns, low, high, reach, total
+            )
+            solved = minimise(model, terms, -weights)
+            assert solved is not None
+            dearest = worst_bill.dearest_bill(game, 0, load).found
+            assert -(solved.bound - constant) >= dearest * (1 - 1e-7)
+    finally:
+        value.close()
+
+
+@pytest.mark.parametrize("lie", [1.0, 0.9, 1.1, 0.0])
+def test_the_dearest_bill_is_bounded_whatever_duals_the_solver_states(
+    lie: float, monkeypatch: pytest.MonkeyPatch
+):
+    """300 kW at the kink, 2 per kWh at most: 600. Wrong duals make the bound looser, never false."""
+
+    class Liar(HighsSession):
+        def solve(self, **options: Any) -> Solved:
+            solved = super().solve(**options)
+            assert solved.row_duals is not None
+            return replace(
+                solved, row_duals=lie * solved.row_duals, objective=0.5 * (solved.objective or 0.0)
+            )
+
+    game = instances.load("line-limit").select(tariff="dlmp")
+    loads = point_of(follow(game, np.array([[0.8125]]))).load_kw[:, 0]
+    true = worst_bill.dearest_bill(game, 0, loads)
+    assert true.found == pytest.approx(2.0 * loads[0], rel=1e-9)
+    assert true.found <= true.bound <= true.found * (1 + 1e-9)
+    monkeypatch.setattr(worst_bill, "HighsSession", Liar)
+    lied = worst_bill.dearest_bill(game, 0, loads)
+    assert lied.bound >= true.found * (1 - 1e-12)
+    if lie != 1.0:
+        assert lied.bound > true.bound
 
 
 @pytest.mark.parametrize("tariff", TARIFFS)
@@ -169,6 +249,62 @@ def test_two_periods_are_bounded_together(tariff: str):
 
 
 # ---- with residual flow ----------------------------------------------------------------------------
+@pytest.mark.parametrize("tariff", ["fixed", "dlmp"])
+def test_every_split_of_tied_vehicles_with_residual_flow_is_enclosed(tariff: str):
+    """One period, three tied ways of different lengths: every split is an answer, its vehicles by (23)-(26). The worst
+    one found is the worst of those that leave the residual as it is, and the bound is below all."""
+    rng = np.random.default_rng(3)
+    for _ in range(2):
+        game, prices = tied_game(rng, tariff)
+        game = replace(game, users=replace(game.users, xi=0.5))
+        routes = route_set(game)
+        eq = follow(game, prices, routes=routes)
+        answer = least_profit(game, point_of(eq), answer_of(game, point_of(eq)), routes=routes)
+        assert answer.bound is not None
+        assert answer.found is not None
+        hours = routes.on_road @ np.array([r.free_flow_h for r in game.roads]) + routes.charging_h
+        demand, rate = game.trips["o", "d", 1], game.users.xi * game.residual_rate
+        solver, steps = DispatchSolver(game), 30
+        shares = (
+            np.array([(i, j, steps - i - j) for i in range(steps + 1) for j in range(steps + 1 - i)]) / steps
+        )
+        flows = demand * shares / (1.0 + rate * (shares @ hours))[:, None]
+        profits = np.array([profit_at(game, solver, prices, (w @ routes.plan_kwh)[:, None]) for w in flows])
+        size = float(np.abs(prices).max()) * demand * 15.0
+        assert answer.bound <= profits.min() + 1e-6 * size
+        assert answer.bound <= answer.found + 1e-9 * size
+        # no worse than what the enumeration has, and at most its cells and a kink's jump better
+        assert answer.found >= profits.min() - 0.2 * size
+        own = point_of(eq).load_kw
+        assert answer.found <= profit_at(game, solver, prices, own) + 1e-6 * size
+
+
+def test_a_split_that_keeps_the_residual_is_an_answer():
+    """Vertices of the polytope with the hours kept: equilibria with the same residual, by the users' own test."""
+    game, prices = tied_game(np.random.default_rng(3), "fixed")
+    game = replace(game, users=replace(game.users, xi=0.5))
+    routes, nothing = route_set(game), np.zeros(1)
+    users = Users(routes)
+    flows = np.full((1, len(routes.routes)), 5.0)
+    flows, gap = users.solve(0, prices[None, :, 0], nothing[None], flows)
+    assert gap[0] <= 1e-9
+    at = reference(routes, prices[:, 0], flows[0])
+    part = tie_polytope(routes, prices[:, 0], at, np.array([flows[0].sum()]))
+    keep_residuals(part, routes, at)
+    residual = users.residual(flows)[0][0]
+    met = []
+    for direction in np.random.default_rng(0).normal(size=(12, len(part.flow))):
+        solved = minimise(part.model, part.flow, direction)
+        assert solved is not None
+        assert solved.x is not None
+        other = np.zeros(len(routes.routes))
+        other[part.routes] = np.maximum(solved.x[part.flow], 0.0)
+        assert users.gap(0, other, prices[:, 0], nothing) <= 1e-8
+        assert users.residual(other[None])[0][0] == pytest.approx(residual, rel=1e-8)
+        met.append(other)
+    assert np.ptp(np.array(met), axis=0).max() > 1.0
+
+
 def test_the_judged_game_is_enclosed_tightly():
     eq = answered("dlmp")
     point = point_of(eq)

@@ -48,6 +48,15 @@ def test_lists_are_multiplied_and_defaults_filled_in(tmp_path: Path):
     assert len({run.folder for run in study.runs}) == 14
 
 
+def test_price_steps_are_games_of_their_own(tmp_path: Path):
+    text = GOOD.replace("xi = [0.0, 0.5]", "price_step = [0.05, 0.1]")
+    runs = read_study(written(tmp_path, text)).block("exact")
+    assert [{s.price_step for s in run.game.stations} for run in runs] == [{0.05}, {0.1}]
+    assert [run.case["price_step"] for run in runs] == [0.05, 0.1]
+    assert all(f"step{run.price_step:g}" in run.folder and "price step" in run.label() for run in runs)
+    assert read_study(written(tmp_path, GOOD)).runs[0].case["price_step"] is None
+
+
 def test_quick_changes_what_it_names_and_nothing_else(tmp_path: Path):
     study = read_study(written(tmp_path, GOOD), quick=True)
     assert len(study.runs) == 14
