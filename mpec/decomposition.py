@@ -19,6 +19,7 @@ from instances.model import Instance
 from mpec.bound_record import BoundLog
 from mpec.claims import Local
 from mpec.coupling import Multipliers, no_multipliers
+from mpec.day_hours import close_hours
 from mpec.day_intervals import first_intervals_of_day, tighten_day
 from mpec.day_relaxation import DayAnswer, relaxed_day
 from mpec.day_search import DaySearch
@@ -26,11 +27,10 @@ from mpec.electricity_cuts import bill_cut, idle_cost
 from mpec.equilibrium import BoundStep
 from mpec.executors import Tasks
 from mpec.followers.users import Users
-from mpec.hour_closing import Closing
 from mpec.hour_dispatch import HourDispatch, hour_dispatch
-from mpec.hour_solve import Cutoff, HourPoint, with_cuts, with_reference
+from mpec.hour_solve import Cutoff, with_cuts, with_reference
 from mpec.hour_state import HourState, first_states
-from mpec.hour_tasks import Sharpened, first_load, linear_bound, sharpen
+from mpec.hour_tasks import first_load, linear_bound
 from mpec.pool_multipliers import pooled_multipliers
 from mpec.primal import Candidate, Primal
 from mpec.tolerances import BOUND_MARGIN
@@ -45,9 +45,6 @@ SAMPLING_SECONDS = 4.0
 
 MULTIPLIER_STEP = 0.12
 """How far a step by the pool of equilibria may go, as a share of the largest multiplier."""
-
-MOST_PASSES = 8
-"""Passes over the open hours at the same multipliers."""
 
 
 @dataclass
@@ -222,7 +219,7 @@ class Decomposition:
         day = self._cuts(5 if self.sweep == 1 else 2)
         if day is not None:
             used = np.column_stack([p.route_flow for p in day.points]) > USED
-            self._polish_at(np.column_stack([p.price for p in day.points]), sample=True, used=used)
+            self.polish_at(np.column_stack([p.price for p in day.points]), sample=True, used=used)
             if self.sweep == 1:
                 self._polish_elsewhere()
         self._linear_bounds()
@@ -238,7 +235,7 @@ class Decomposition:
         self.note("hours' MILPs")
         if self.done():
             return
-        self._hours()
+        close_hours(self)
         self.note("next sweep")
 
     def _cuts(self, rounds: int) -> DayAnswer | None:
@@ -263,7 +260,7 @@ class Decomposition:
         self.timed("cuts", began)
         return day
 
-    def _polish_at(
+    def polish_at(
         self, prices: Array, *, sample: bool, used: Array | None = None, hours: Sequence[int] | None = None
     ) -> None:
         """Equilibria near prices (M, T); ``hours`` (None: all) are searched one by one where the time suffices."""
@@ -286,7 +283,7 @@ class Decomposition:
             return
         self.multipliers = moved
         self.primal.price_hours(moved)
-        self._polish_at(pool.best_day(self.best.prices, self.best.flows)[0], sample=True)
+        self.polish_at(pool.best_day(self.best.prices, self.best.flows)[0], sample=True)
         self.multipliers = center
         self.primal.price_hours(center)
 
@@ -304,10 +301,10 @@ class Decomposition:
                 for s, d in zip(self.states, self.dispatches, strict=True)
             ],
         )
-        self._take([o.bound for o in outcomes], self.multipliers, True, self.states)
+        self.take([o.bound for o in outcomes], self.multipliers, True, self.states)
         self.timed("linear bounds", began)
 
-    def _take(
+    def take(
         self,
         bounds: list[float],
         multipliers: Multipliers,
@@ -329,91 +326,6 @@ class Decomposition:
         if self.lower is not None:
             # A hair below the judged profit, so that the best point itself is never cut off by rounding.
             self.log.set_cutoff(multipliers, bounds, total, self.lower - 1e-7 * max(abs(self.lower), 1.0))
-
-    def _hours(self) -> None:
-        """The hours' bounds at the multipliers, brought down to what their best equilibria earn; prices are searched
-        near the points on the way. Hours that are near enough are left alone."""
-        assert self.multipliers is not None
-        count = len(self.states)
-        bounds = np.full(count, np.inf)
-        proven: list[HourState] = list(self.states)
-        proofs: list[Local | None] = [None] * count
-        closings: dict[int, Closing] = {}
-        for _ in range(MOST_PASSES):
-            open_hours = [t for t in range(count) if self._open(t, float(bounds[t])) > self._enough()]
-            if not open_hours:
-                break
-            before = float(bounds.sum())
-            points: dict[int, HourPoint] = {}
-            for outcome in self._sharpened(open_hours, closings):
-                t = outcome.outcome.t
-                self.search.add_hours(outcome.found)
-                if outcome.closing is not None:
-                    closings[t] = outcome.closing
-                if outcome.outcome.bound < bounds[t]:
-                    bounds[t], proven[t], proofs[t] = outcome.outcome.bound, outcome.proven, outcome.proof
-                if outcome.outcome.point is not None:
-                    points[t] = outcome.outcome.point
-            self._take(bounds.tolist(), self.multipliers, False, proven, proofs)
-            if self.done():
-                break
-            self._search_near(points)
-            self.note("open hours")
-            if self.done() or before - float(bounds.sum()) < 0.02 * (self.upper - (self.lower or -np.inf)):
-                break
-
-    def _enough(self) -> float:
-        """An hour whose bound is that near to its best equilibrium is closed, money."""
-        return 0.25 * self.limits.gap * max(abs(self.upper), 1.0) / len(self.states)
-
-    def _open(self, t: int, bound: float) -> float:
-        known = self.search.known(t)
-        return np.inf if known is None else bound - known
-
-    def _sharpened(self, hours: list[int], closings: dict[int, Closing]) -> list[Sharpened]:
-        began = time.perf_counter()
-        assert self.multipliers is not None
-        left = self.limits.left()
-        # Each hour gets its share of what is left, within reason.
-        share = 0.6 * left * self.tasks.workers / len(hours) if np.isfinite(left) else 60.0
-        seconds = float(np.clip(share, 2.0, 60.0))
-        outcomes: list[Sharpened] = self.tasks.map(
-            sharpen,
-            [
-                (
-                    self.routes,
-                    self.states[t],
-                    self.dispatches[t],
-                    self.multipliers,
-                    self.cutoffs(t),
-                    self.search.known(t),
-                    self._enough(),
-                    seconds,
-                    self.solver,
-                    self.seed,
-                    float(self.errors[t]),
-                    closings.get(t),
-                    self.search.best_hour(t),
-                )
-                for t in hours
-            ],
-        )
-        for t, outcome in zip(hours, outcomes, strict=True):
-            self.states[t], self.errors[t] = outcome.state, outcome.error
-            self.dispatches[t] = outcome.dispatch
-        self.timed("hours", began)
-        return outcomes
-
-    def _search_near(self, points: dict[int, HourPoint]) -> None:
-        """Equilibria near the relaxed points of some hours; the others keep the best day's prices."""
-        if self.best is None and len(points) < len(self.states):
-            return
-        prices = np.zeros((len(self.instance.stations), len(self.states)))
-        if self.best is not None:
-            prices = self.best.prices.copy()
-        for t, point in points.items():
-            prices[:, t] = point.price
-        self._polish_at(prices, sample=True, hours=sorted(points))
 
     def summary(self) -> dict[str, Any]:
         return {"phases": {k: round(v, 2) for k, v in self.phases.items()}, "sweeps": self.sweep}

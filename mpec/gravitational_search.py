@@ -17,7 +17,8 @@ is the same share of the box whatever D and T. Coordinates that leave the box st
 others of many coordinates would be lost with one drawn anew, and the dearest price may well be the best.
 
 What the paper leaves open is handled in the open. The choices below were made by principle, for every game alike;
-no result of the exact way, nor a figure of the paper, went into them.
+no result of the exact way, nor a figure of the paper, went into them. Few agents for long (20, 250 iterations) come
+further with as many answers than many agents for short, on a linear function of the levels under the mean caps.
 
 * Positions are price levels and distances between the stations (mpec.price_levels), not the prices one by one:
   drivers choose between stations by distances of a thousandth of a price, and where capacity is scarce, only certain
@@ -42,17 +43,14 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import numpy as np
 
-from formulations.prices import on_grid, searched
 from instances.model import Instance
 from mpec.equilibrium import BoundStep, Equilibrium
-from mpec.mean_caps import price_limits, project_mean_caps
 from mpec.options import silent
-from mpec.price_levels import PriceLevels
-from mpec.tolerances import AIM
+from mpec.price_fitness import Answers, PriceFitness
 
 Array = np.ndarray
 Start = Literal["spread", "middle", "random"]
@@ -66,8 +64,6 @@ KBEST_LAST_SHARE = 0.02
 NEAREST = 1e-3
 """Reach of the nearest agent's distances of start "spread", a share of the way to the walls."""
 _EPS = np.finfo(float).eps
-_JUST = 1e-6
-"""Share of the least allowed profit by which prices that aren't allowed come below it."""
 
 
 def gravity(t: int, iterations: int, dimension: int) -> float:
@@ -162,15 +158,6 @@ def starting_positions(
     return position
 
 
-class Answers(Protocol):
-    """The followers, asked for a whole batch of prices (n, M, T).
-
-    They return the profits (n,), money, and the excess over the stations' capacities by hour (n, T), kWh.
-    """
-
-    def evaluate_hours(self, prices: Array) -> tuple[Array, Array]: ...
-
-
 @dataclass(frozen=True)
 class Run:
     """One run: the best allowed profit (None: none was allowed) and the curve it took.
@@ -184,77 +171,6 @@ class Run:
     seconds: float
     best: tuple[float | None, ...]
     mean: tuple[float, ...]
-
-
-class _Judge:
-    """Fitness of a population by Deb's rules, and the best allowed prices of all runs.
-
-    fitness = profit where every station is within its capacity. Other prices come just below the least profit
-    of these; in a population without any they have (least allowed profit so far, at most 0) - excess, kWh.
-    """
-
-    def __init__(self, instance: Instance, answers: Answers) -> None:
-        self.answers, self.instance = answers, instance
-        self.low, self.high, self.cap = price_limits(instance)
-        # Only these are searched: rivals post theirs, nobody sees those of closed stations.
-        self.free = np.flatnonzero(searched(instance))
-        self.levels = PriceLevels(self.low[self.free], self.high[self.free], self.cap[self.free])
-        least = min(station.capacity_kw for station in instance.stations)
-        self.negligible = AIM * max(least, 1.0) * instance.period_h
-        self.prices: Array | None = None
-        self.profit = -math.inf
-        self.floor = 0.0
-        self.least_overload = math.inf
-        self.evaluations = 0
-        self.begin_run()
-
-    def begin_run(self) -> None:
-        """Forget what the runs before have learnt, but not their best prices."""
-        periods = len(self.instance.periods)
-        self.run_profit = -math.inf
-        self.known = np.zeros(periods, bool)
-        self.allowed_distances = np.zeros((len(self.free), periods))
-        self.overloaded = np.zeros((0, periods), bool)
-
-    def to_prices(self, position: Array) -> Array:
-        """Prices (n, M, T) of positions, within the mean caps."""
-        prices = np.repeat(self.low[None], len(position), axis=0)
-        prices[:, self.free] = self.levels.prices(position)
-        return on_grid(self.instance, project_mean_caps(prices, self.low, self.high, self.cap))
-
-    def fitness(self, position: Array) -> Array:
-        prices = self.to_prices(position)
-        profit, excess = self.answers.evaluate_hours(prices)
-        self.evaluations += len(position)
-        self._learn(position, excess)
-        overload = excess.sum(axis=1)
-        allowed = overload <= self.negligible
-        for i in np.flatnonzero(allowed):
-            self.run_profit = max(self.run_profit, float(profit[i]))
-            if profit[i] > self.profit:
-                self.profit, self.prices = float(profit[i]), prices[i].copy()
-        if not allowed.any():
-            self.least_overload = min(self.least_overload, float(overload.min()))
-            return np.asarray(self.floor - overload)
-        worst = float(profit[allowed].min())
-        self.floor = min(self.floor, worst)
-        return np.asarray(np.where(allowed, profit, worst - _JUST * max(1.0, abs(worst))))
-
-    def _learn(self, position: Array, excess: Array) -> None:
-        """Which hours overload a station, and the first distances known to keep an hour's capacities."""
-        self.overloaded = excess > self.negligible / excess.shape[1]
-        distances = self.levels.split(position)[1]
-        for t in np.flatnonzero(~self.known & ~self.overloaded.all(axis=0)):
-            self.known[t] = True
-            self.allowed_distances[:, t] = distances[np.argmin(self.overloaded[:, t]), :, t]
-
-    def mend(self, position: Array) -> Array:
-        """Overloaded hours with allowed distances, where such are known."""
-        position = position.copy()
-        distances = self.levels.split(position)[1]
-        wrong = (self.overloaded & self.known)[:, None, :]
-        distances[:] = np.where(wrong, self.allowed_distances, distances)
-        return position
 
 
 def _iterations_that_fit(seconds_each: float, remaining: float) -> int:
@@ -292,7 +208,7 @@ def best_response(
     def elapsed() -> float:
         return time.perf_counter() - began
 
-    judge = _Judge(instance, answers or _followers(instance))
+    judge = PriceFitness(instance, answers or _followers(instance))
     records: list[Run] = []
     steps: list[BoundStep] = []
     setup = elapsed()
@@ -328,7 +244,7 @@ def _followers(instance: Instance) -> Answers:
     return Follower(instance, route_set(instance))
 
 
-def _measured_length(judge: _Judge, population: int, seed: int, remaining: float) -> int:
+def _measured_length(judge: PriceFitness, population: int, seed: int, remaining: float) -> int:
     """Iterations of a run, from the time that one random population takes (it counts as tried)."""
     began = time.perf_counter()
     rng = np.random.default_rng([seed, 2**31])
@@ -338,7 +254,7 @@ def _measured_length(judge: _Judge, population: int, seed: int, remaining: float
 
 
 def _run(
-    judge: _Judge,
+    judge: PriceFitness,
     number: int,
     population: int,
     iterations: int,
@@ -375,7 +291,7 @@ def _run(
 
 def _result(
     instance: Instance,
-    judge: _Judge,
+    judge: PriceFitness,
     settings: dict[str, Any],
     steps: list[BoundStep],
     seed: int,

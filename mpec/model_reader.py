@@ -43,4 +43,9 @@ def read_lp(path: Path) -> Any:
     reader = new_reader()
     reader.setOptionValue("output_flag", False)
     reader.readModel(str(path))
-    return reader.getLp()
+    lp = reader.getLp()
+    try:
+        list(lp.col_names_), list(lp.row_names_)
+    except UnicodeDecodeError as error:
+        raise UnreadableModel(f"the name of a column or row is not UTF-8 ({error.reason})") from error
+    return lp

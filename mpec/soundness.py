@@ -37,7 +37,7 @@ from mpec.bench_rows import read_rows
 from mpec.certificate import judge_point
 from mpec.containment import check_containment
 from mpec.equilibrium import Equilibrium, Point
-from mpec.exact_minlp import exact_minlp
+from mpec.exact_minlp import Exact, exact_minlp
 from mpec.followers.answer import Follower
 from mpec.indicators import indicators
 from mpec.judging import judge
@@ -45,7 +45,7 @@ from mpec.options import Method, SolveOptions
 from mpec.orchestrator import solve_game
 from mpec.price_search import Found, best_price, within_caps
 from mpec.random_games import Size, random_game, with_rivals, with_steps
-from mpec.soundness_table import summary
+from mpec.soundness_table import REFUTED, summary
 
 CLOSE = 1e-9
 """Relative rounding allowed between an exact answer's profit and an upper bound."""
@@ -170,9 +170,13 @@ def _check(instance: Instance, row: Row, effort: Effort) -> None:
         _judged(results[method], method, row, effort)
     row.mechanisms = " ".join(mechanisms(instance, results.values()))
     starts = [r.point.prices for r in results.values() if r.point is not None]
-    starts += _against_exact(instance, routes, results, row, effort)
+    exact = _exact(instance, routes, row, effort)
+    if exact is not None and exact.prices is not None:
+        starts.append(exact.prices)
     best = _best_found(instance, follower, starts, row.seed, effort)
     row.best_found, row.prices_tried = best.profit, best.tried
+    if exact is not None:
+        _against_exact(exact, results, best, row)
     for name, result in results.items():
         _against_truth(result, name, best, follower, routes, row)
     _against_each_other(list(results.items()), row)
@@ -235,15 +239,22 @@ def _ways(point: Point) -> dict[tuple[str, str, int], list[float]]:
     return ways
 
 
-def _against_exact(
-    instance: Instance, routes: RouteSet, results: Mapping[str, Equilibrium], row: Row, effort: Effort
-) -> list[np.ndarray]:
-    """SCIP on the exact game: intervals must overlap; its prices are answered exactly with the others."""
+def _exact(instance: Instance, routes: RouteSet, row: Row, effort: Effort) -> Exact | None:
+    """SCIP's answer to the exact game; None without SCIP."""
     if not effort.exact or find_spec("pyscipopt") is None:
-        return []
+        return None
     exact = exact_minlp(instance, effort.exact, routes=routes)
     row.exact_status, row.exact_best, row.exact_bound = exact.status, exact.best, exact.bound
     row.exact_seconds = round(exact.seconds, 2)
+    return exact
+
+
+def _against_exact(exact: Exact, results: Mapping[str, Equilibrium], best: Found, row: Row) -> None:
+    """Intervals must overlap. A bound of SCIP's below what the followers' exact answer to some prices earns is false
+    by itself, and says nothing of anybody else's: it is counted, and not compared with."""
+    bound = exact.bound
+    if bound is not None and best.profit is not None and best.profit > bound + EXACT * max(1.0, abs(bound)):
+        row.exact_status, bound = REFUTED, None
     for name, result in results.items():
         lower, upper = result.lower_bound, result.upper_bound
         if exact.status == "infeasible":
@@ -252,12 +263,11 @@ def _against_exact(
             continue
         if result.status == "infeasible" and exact.best is not None:
             row.violations.append(f"exact: {name} says infeasible, SCIP has a point worth {exact.best!r}")
-        for below, above in ((lower, exact.bound), (exact.best, upper)):
+        for below, above in ((lower, bound), (exact.best, upper)):
             if below is not None and above is not None and below > above + EXACT * max(1.0, abs(above)):
                 row.violations.append(
                     f"exact: {name} [{lower!r}, {upper!r}], SCIP [{exact.best!r}, {exact.bound!r}]"
                 )
-    return [] if exact.prices is None else [exact.prices]
 
 
 def _judged(result: Equilibrium, method: str, row: Row, effort: Effort) -> None:

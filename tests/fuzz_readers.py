@@ -4,7 +4,7 @@
 
 ``seconds`` of processor time are shared alike by the readers. An input whose refusal reads like none before, or
 that is accepted for the first time, becomes a start for further damage. Inputs that break a reader are kept in
---faults, one folder each; rows go to fuzz.csv and fuzz.md.
+--faults, one folder each; rows go to fuzz.csv and fuzz.md, those of --only in place of what these readers had.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from readable_files import Reader, readers
 from spoiled_files import Files, spoil
 
 from mpec import model_reader
-from mpec.bench_rows import Row, add_row, markdown
+from mpec.bench_rows import Row, add_row, markdown, read_rows
 
 FIELDS = ("reader", "seed", "inputs", "refused", "accepted", "kinds_of_refusal", "cpu_seconds", "faults")
 HANG = 10.0
@@ -171,7 +171,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     names = [r.name for r in readers() if not given.only or r.name in given.only]
     given.out.mkdir(parents=True, exist_ok=True)
-    rows: list[Row] = []
+    rows: list[Row] = [row for row in read_rows(given.out / "fuzz.csv") if row["reader"] not in names]
     broken = 0
     for name in names:
         with tempfile.TemporaryDirectory() as place:

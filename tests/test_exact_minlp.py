@@ -8,14 +8,17 @@ import pytest
 import instances
 from formulations.residuals import evaluate
 from instances.model import Instance
-from mpec.exact_minlp import exact_minlp
+from mpec.exact_minlp import Exact, exact_minlp
 from mpec.exact_operator import operator_program
 from mpec.followers.answer import follow
 from mpec.followers.dispatch import DispatchSolver
 from mpec.linear_model import LinearModel
+from mpec.options import SolveOptions
+from mpec.orchestrator import solve_game
+from mpec.price_search import Found
 from mpec.random_games import Size, random_game
 from mpec.solvers import open_session
-from mpec.soundness import Effort, Kind, check_game
+from mpec.soundness import Effort, Kind, Row, _against_exact, check_game
 
 pytest.importorskip("pyscipopt", reason="SCIP is in the extra [scip]")
 
@@ -91,3 +94,22 @@ def test_intervals_and_scip_never_exclude_each_other(seed: int) -> None:
     row = check_game(seed, Kind(Size(3, 3, 3)), QUICK)
     assert row.violations == []
     assert row.exact_status
+
+
+def test_a_bound_of_scip_below_an_exact_answer_is_refuted_and_nobody_is_measured_by_it() -> None:
+    """Game 296 of the long run: SCIP "closed" at 427.05 where prices earn 428.89 by the followers' exact answers."""
+    kind = Kind(Size(2, 1, 1))
+    result = solve_game(kind.game(4), SolveOptions(time_limit=20.0, say=lambda _: None))
+    assert result.lower_bound is not None
+    assert result.upper_bound is not None
+    worth = result.lower_bound
+    for earned, status, faults in ((worth, "refuted", 0), (worth - 2.0, "optimal", 1)):
+        row = Row(4, str(kind), "dlmp", 0.0, 1, 1, 1, exact_status="optimal")
+        exact = Exact(worth - 1.0, worth - 1.0, None, "optimal", 0.0)
+        _against_exact(exact, {"decomposed": result}, Found(earned, None, 1), row)
+        assert (row.exact_status, len(row.violations)) == (status, faults)
+    # What SCIP has a point for counts against an upper bound in any case.
+    row = Row(4, str(kind), "dlmp", 0.0, 1, 1, 1, exact_status="optimal")
+    exact = Exact(result.upper_bound + 1.0, worth - 1.0, None, "optimal", 0.0)
+    _against_exact(exact, {"decomposed": result}, Found(worth, None, 1), row)
+    assert len(row.violations) == 1

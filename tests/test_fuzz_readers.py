@@ -69,6 +69,13 @@ def test_the_total_of_a_trips_file_is_a_number(total: str, tmp_path: Path):
         read_trips(tmp_path / "trips.tntp", read_network(tmp_path / "net.tntp"))
 
 
+def test_names_of_a_model_are_text(tmp_path: Path):
+    """Once a UnicodeDecodeError, when the names were first looked at."""
+    put({"general.mps": MPS.replace(b"C1 ", b"C\xf8 "), "general.aux": AUX}, tmp_path)
+    with pytest.raises(BilevelFileError, match=r"general\.mps: .*not UTF-8"):
+        read_bilevel(tmp_path / "general.mps")
+
+
 @pytest.mark.parametrize(
     "text",
     [

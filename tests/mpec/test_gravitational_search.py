@@ -211,7 +211,7 @@ def test_without_any_allowed_price_the_least_excess_is_said():
 def test_a_time_limit_alone_fills_the_time_with_whole_iterations():
     game = instances.load("closed-form-price")
     result = gsa.best_response(game, runs=None, population=5, iterations=None, time_limit=0.3)
-    assert 0.2 < result.seconds < 3.0
+    assert 0.2 < result.seconds < 10.0
     assert 1 <= result.options["iterations"] <= 100
     assert len(result.options["runs"]) >= 1
     with pytest.raises(ValueError, match="needs a time limit"):
