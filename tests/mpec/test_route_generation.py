@@ -332,17 +332,6 @@ def test_cities_are_cut_to_size_and_a_row_says_what_was_reached(tmp_path: Path):
     assert "EQUILIBRIUM" in (tmp_path / "cities.md").read_text()
 
 
-def test_the_projection_is_stated_as_one():
-    row = dict.fromkeys(city_performance.FIELDS, "1")
-    one = {**row, "instance": "city", "to_2_percent_s": "100", "workers": "1"}
-    two = {**one, "to_2_percent_s": "60", "workers": "2"}
-    text = city_performance.table([one, two])
-    # A serial share of 2 * 60 / 100 - 1 = 20 %: 100 * (0.2 + 0.8 / 10) = 28 s.
-    assert (
-        "measured speed-up 1.67. Projection (not measured): a serial share of 20 % leaves about 28 s" in text
-    )
-
-
 # ---- a first point where stations are full ----------------------------------------------------------------
 def test_prices_are_pulled_apart_until_no_station_is_overloaded():
     """Two ways with a station each; the quick one's is too small for everybody at equal prices."""
