@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 from fuzz_readers import Tally, fuzz, put, try_one
-from readable_files import AUX, MPS, NET, TRIPS, Reader, readers
+from readable_files import AUX, MPS, NET, STUDY, TRIPS, Reader, readers
 
 from mpec import model_reader
 from mpec.bilevel_files import BilevelFileError, read_bilevel
 from mpec.network_files import read_network, read_trips
+from mpec.studies.study_file import StudyError, read_study
 
 READERS = {reader.name: reader for reader in readers()}
 ROUNDS = {"assign, TNTP": 500, "assign, CSV": 500, "prices": 500, "study": 150, "MPS and AUX": 8}
@@ -67,6 +68,14 @@ def test_the_total_of_a_trips_file_is_a_number(total: str, tmp_path: Path):
     put({"net.tntp": NET, "trips.tntp": TRIPS.replace(b"1805", total.encode())}, tmp_path)
     with pytest.raises(ValueError, match=r"trips\.tntp: <TOTAL OD FLOW> is not a number"):
         read_trips(tmp_path / "trips.tntp", read_network(tmp_path / "net.tntp"))
+
+
+@pytest.mark.parametrize("seeds", [b"4294967296", b"10001", b"0"])
+def test_the_seeds_of_a_study_have_a_limit(seeds: bytes, tmp_path: Path):
+    """Once a list of 4 294 967 296 runs, until the memory was full."""
+    put({"study.toml": STUDY.replace(b"seeds = 3", b"seeds = " + seeds)}, tmp_path)
+    with pytest.raises(StudyError, match="a whole number from 1 to 10000"):
+        read_study(tmp_path / "study.toml")
 
 
 def test_names_of_a_model_are_text(tmp_path: Path):

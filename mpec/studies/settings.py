@@ -50,9 +50,9 @@ def _positive(value: Any) -> float:
     return number
 
 
-def _whole(least: int) -> Callable[[Any], int]:
+def _whole(least: int, most: float = math.inf) -> Callable[[Any], int]:
     def read(value: Any) -> int:
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
             raise ValueError
         return value
 
@@ -98,7 +98,7 @@ GAME: Mapping[str, Setting] = {
 }
 
 _SEED = Setting("a whole number >= 0", _whole(0), 0)
-_SEEDS = Setting("how many seeds (0, 1, ...), a whole number >= 1", _whole(1))
+_SEEDS = Setting("how many seeds (0, 1, ...), a whole number from 1 to 10000", _whole(1, 10_000))
 _TIES = "true or false: whether the followers' worst answer is bounded too"
 
 SETTINGS: Mapping[str, Mapping[str, Setting]] = {
