@@ -207,6 +207,10 @@ class _Reader:
                 self._once(place + key, value, "is no key that is known here", cure)
                 continue
             setting = allowed[key]
+            if key == "seeds" and isinstance(value, list):
+                cure = f"Give {setting.what}, or seed = {value} for these seeds."
+                self._once(place + key, value, "is a list, and seeds is a count", cure)
+                continue
             found: list[Any] = []
             for one in value if isinstance(value, list) else [value]:
                 try:

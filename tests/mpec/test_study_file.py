@@ -98,6 +98,7 @@ def test_a_robust_run_starts_from_the_run_of_the_same_game(tmp_path: Path):
         (("gap = 0.01", "sweeps = 1.5"), "runs[1].sweeps", "1.5", "whole number >= 1"),
         (("gap = 0.01", "recheck = 1"), "runs[1].recheck", "1", "true or false"),
         (("seeds = 3", "seeds = true"), "runs[2].seeds", "True", "whole number from 1 to 10000"),
+        (("seeds = 3", "seeds = [4, 8]"), "runs[2].seeds", "[4, 8]", "seed = [4, 8]"),
         (("seeds = 3", "seed = [0, -1]"), "runs[2].seed", "-1", "whole number >= 0"),
         (("[4, 8]", "[]"), "runs[2].population", "[]", "whole number >= 2"),
         (('method = "exact"', 'method = "exactly"'), "runs[1].method", "exactly", "Choose one of exact"),
