@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mpec.claims import Local
+from mpec.effort import Effort
 from mpec.hour_closing import Closing
 from mpec.hour_solve import HourPoint
 from mpec.hour_state import HourState
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 MOST_PASSES = 8
 """Passes over the open hours at the same multipliers."""
+
+COUNTED_SECONDS = 20.0
+"""Nominal seconds for an hour where no time limit is given."""
 
 
 def close_hours(run: Decomposition) -> None:
@@ -68,8 +72,9 @@ def _sharpened(run: Decomposition, hours: list[int], closings: dict[int, Closing
     assert run.multipliers is not None
     left = run.limits.left()
     # Each hour gets its share of what is left, within reason.
-    share = 0.6 * left * run.tasks.workers / len(hours) if np.isfinite(left) else 60.0
-    seconds = float(np.clip(share, 2.0, 60.0))
+    counted = not np.isfinite(left)
+    share = COUNTED_SECONDS if counted else 0.6 * left * run.tasks.workers / len(hours)
+    effort = Effort(float(np.clip(share, 2.0, 60.0)), counted)
     outcomes: list[Sharpened] = run.tasks.map(
         sharpen,
         [
@@ -81,7 +86,7 @@ def _sharpened(run: Decomposition, hours: list[int], closings: dict[int, Closing
                 run.cutoffs(t),
                 run.search.known(t),
                 _enough(run),
-                seconds,
+                effort,
                 run.solver,
                 run.seed,
                 float(run.errors[t]),

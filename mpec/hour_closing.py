@@ -55,6 +55,7 @@ class Closing:
     base_rounds: tuple[Claims, ...] = ()
     share: float = 1.0
     times: int = 0
+    solved: int = 0
     dull: set[tuple[str, int, bool]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -84,9 +85,10 @@ class Closing:
         self.times += 1
         infeasible = False
         for quantities in ALL if self.times % 3 == 0 else QUICK:
-            new, _, infeasible = tighten_hour(
+            new, solves, infeasible = tighten_hour(
                 self.routes, self.local, self.dispatch, quantities, rows, 0.0, self.dull
             )
+            self.solved += solves
             if infeasible:
                 break
             self.rounds = (*self.rounds, claims_between(self.local, new))

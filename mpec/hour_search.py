@@ -7,7 +7,6 @@ the users must be indifferent, which no sampling of prices ever hits: polish doe
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -17,6 +16,7 @@ from formulations.prices import price_box
 from formulations.routes import RouteSet
 from instances.model import TariffRow
 from mpec.coupling import Multipliers
+from mpec.effort import START_SECONDS, Effort
 from mpec.hour_pool import PooledHour
 from mpec.price_sampling import sample_hour
 from mpec.primal import Candidate, Primal
@@ -123,18 +123,20 @@ def search_on(
     tariff: Array | None,
     best: PooledHour,
     worth: float,
+    effort: Effort,
     seconds: float,
 ) -> list[PooledHour]:
     """Equilibria better than ``best`` from prices moved about it, again and again while ``worth`` money is gained.
 
     Polish ends where other routes would have to be used; starts a little away use others. Ends after MISSES starts
-    without a gain, or when the seconds are over.
+    without a gain, or when so many seconds of the effort are gone.
     """
-    began, misses, found = time.perf_counter(), 0, [best]
+    end, misses, found = effort.left() - seconds, 0, [best]
     low, high = (ends[:, t] for ends in price_box(routes.instance))
     period_h, number = routes.instance.period_h, 0
-    while misses < MISSES and time.perf_counter() - began < seconds:
+    while misses < MISSES and effort.left() > end:
         number += 1
+        effort.spend(START_SECONDS)
         rng = np.random.default_rng([number, t])
         near, size = found[0], rng.choice([0.01, 0.03, 0.1, 0.3])
         moved = near.prices + size * rng.standard_normal(len(low))

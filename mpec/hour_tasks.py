@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -12,6 +11,7 @@ from formulations.routes import RouteSet
 from instances.model import Instance
 from mpec.claims import Local
 from mpec.coupling import Multipliers, reckoned_tariff
+from mpec.effort import LP_SECONDS, Effort
 from mpec.electricity_cuts import true_bill
 from mpec.followers.users import Users
 from mpec.hour_closing import Closing
@@ -91,7 +91,7 @@ class _Rounds:
         self.aim = max(self.enough, 3e-3 * max(self.error, 1.0))
 
     def solve(
-        self, state: HourState, cutoffs: tuple[Cutoff, ...], size_of: float, seconds: float
+        self, state: HourState, cutoffs: tuple[Cutoff, ...], size_of: float, limits: dict[str, Any]
     ) -> tuple[HourBound, HourState]:
         """One MILP; its bound, and the state refined at its point (as it was where there is none)."""
         routes = self.routes
@@ -103,7 +103,7 @@ class _Rounds:
             self.solver,
             seed=self.seed,
             gap=max(self.aim / size_of, 1e-7),
-            time_limit=max(seconds, 1.0),
+            **limits,
         )
         solved = run.solved
         bound = certified_bound(model, solved, False)
@@ -149,7 +149,7 @@ def sharpen(
     cutoffs: tuple[Cutoff, ...],
     known: float | None,
     enough: float,
-    seconds: float,
+    effort: Effort,
     solver: str,
     seed: int,
     last_error: float,
@@ -165,18 +165,16 @@ def sharpen(
     MILP's own gap are below it. Early MILPs are solved only as well as their relaxation deserves: to a share of the
     last point's error. Returns the smallest bound met; all are valid.
     """
-    began = time.perf_counter()
+    # Made by the one who sends the hour; its clock begins where the hour does.
+    effort = Effort(effort.seconds, effort.counted)
     work = _Rounds(routes, dispatch, multipliers, enough, solver, seed, last_error)
-
-    def left() -> float:
-        return seconds - (time.perf_counter() - began)
 
     if closing is not None and known is not None:
         closing = replace(closing, known=max(known, closing.known), cutoffs=cutoffs, dispatch=dispatch)
-        _close(closing, work, enough, left)
+        _close(closing, work, enough, effort)
         best = HourBound(state.t, closing.bound, None, None, 0.0, "closing", (0, 0, 0))
-        return _sharpened(state, closing, best, closing.proven, work, seconds - left())
-    best, best_state, state = _first_rounds(work, state, cutoffs, known, left)
+        return _sharpened(state, closing, best, closing.proven, work, effort.used())
+    best, best_state, state = _first_rounds(work, state, cutoffs, known, effort)
     if known is not None and best.bound == -np.inf:
         # The known equilibrium refutes the solver's "infeasible": the LP's bound stands.
         linear = bound_hour(routes, state, work.dispatch, multipliers, cutoffs, relax=True)
@@ -191,14 +189,14 @@ def sharpen(
         top = max([best_known, *found], key=lambda hour: hour.value(multipliers, dt))
         if best.bound - known > WIDE_OPEN * enough:
             found += search_on(
-                routes, state.t, multipliers, tariff, top, 0.02 * enough, SEARCH_SHARE * left()
+                routes, state.t, multipliers, tariff, top, 0.02 * enough, effort, SEARCH_SHARE * effort.left()
             )
         known = max([known, *(hour.value(multipliers, routes.instance.period_h) for hour in found)])
     if known is not None and np.isfinite(best.bound) and best.bound - known > enough:
         closing = Closing(routes, work.dispatch, multipliers, cutoffs, known, state, best.bound, best_state)
-        _close(closing, work, enough, left)
+        _close(closing, work, enough, effort)
         best, best_state = replace(best, bound=closing.bound), closing.proven
-    done = _sharpened(state, closing, best, best_state, work, seconds - left())
+    done = _sharpened(state, closing, best, best_state, work, effort.used())
     return replace(done, found=tuple(found))
 
 
@@ -227,19 +225,20 @@ def _first_rounds(
     state: HourState,
     cutoffs: tuple[Cutoff, ...],
     known: float | None,
-    left: Callable[[], float],
+    effort: Effort,
 ) -> tuple[HourBound, HourState, HourState]:
     """MILPs with refinement: the best bound, the state that gave it, and the state to go on with."""
-    seconds, enough = left(), work.enough
+    seconds, enough = effort.left(), work.enough
     best: HourBound | None = None
     best_state = state
     for done in range(1, (FEW_ROUNDS if known is not None else FIRST_ROUNDS) + 1):
-        if done > 1 and left() < 0.15 * seconds:
+        if done > 1 and effort.left() < 0.15 * seconds:
             break
         size_of = max(abs(best.bound) if best and np.isfinite(best.bound) else 1e3, 1.0)
-        limit = 0.6 * left() if known is None else min(0.3 * left(), SHORT_MILP)
+        limit = 0.6 * effort.left() if known is None else min(0.3 * effort.left(), SHORT_MILP)
         tried = state
-        outcome, state = work.solve(state, cutoffs, size_of, limit)
+        outcome, state = work.solve(state, cutoffs, size_of, effort.limits(limit))
+        effort.spend(_nominal(outcome, limit))
         gain = np.inf if best is None else best.bound - outcome.bound
         if best is None or outcome.bound < best.bound:
             best, best_state = outcome, tried
@@ -267,26 +266,30 @@ SHORT_MILP = 5.0
 """Seconds of a MILP where interval LPs may do better."""
 
 
-def _close(closing: Closing, work: _Rounds, enough: float, left: Callable[[], float]) -> None:
+def _close(closing: Closing, work: _Rounds, enough: float, effort: Effort) -> None:
     """Rounds of interval LPs above a level, a MILP where they stand still; then the next level, ever nearer to what is
     known, or a higher one where nothing comes of it."""
     milps = True
-    while closing.open > enough and left() > 0.0:
+    while closing.open > enough and effort.left() > 0.0:
         idle = 0
-        while not closing.reached and closing.open > enough and left() > 0.0 and idle < 2:
-            before, width = closing.open, closing.width()
-            if not closing.shrink():
+        while not closing.reached and closing.open > enough and effort.left() > 0.0 and idle < 2:
+            before, width, solved = closing.open, closing.width(), closing.solved
+            going = closing.shrink()
+            effort.spend(LP_SECONDS * (closing.solved - solved))
+            if not going:
                 break
             if closing.open < 0.8 * before or closing.width() < 0.9 * width:
                 idle = 0
                 continue
             idle += 1
             closing.dull.clear()
-            if not milps or closing.reached or closing.open <= enough or left() <= 0.0:
+            if not milps or closing.reached or closing.open <= enough or effort.left() <= 0.0:
                 continue
-            limit = min(left(), SHORT_MILP)
-            outcome, refined = work.solve(closing.local, closing.cutoffs, max(abs(closing.bound), 1.0), limit)
-            milps = outcome.seconds < 0.9 * limit
+            limit = min(effort.left(), SHORT_MILP)
+            size_of = max(abs(closing.bound), 1.0)
+            outcome, refined = work.solve(closing.local, closing.cutoffs, size_of, effort.limits(limit))
+            effort.spend(_nominal(outcome, limit))
+            milps = outcome.status == "optimal"
             if outcome.point is not None:
                 closing.take(outcome.bound)
             closing.refined(refined, work.dispatch)
@@ -297,6 +300,11 @@ def _close(closing: Closing, work: _Rounds, enough: float, left: Callable[[], fl
         else:
             closing.share *= 0.4
         closing.begin()
+
+
+def _nominal(outcome: HourBound, limit: float) -> float:
+    """Seconds that a MILP counts for where they are counted: by its binaries, all of its limit if that ended it."""
+    return limit if outcome.status != "optimal" else min(limit, 0.05 * outcome.size[2])
 
 
 LEAST_SHARE = 0.05

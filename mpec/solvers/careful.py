@@ -40,6 +40,7 @@ def solve_milp(
     presolve: bool = True,
     gap: float = 1e-4,
     time_limit: float | None = None,
+    node_limit: int | None = None,
     cutoff: float | None = None,
 ) -> Careful:
     """Solve ``model``. See Session.solve for the arguments.
@@ -55,7 +56,7 @@ def solve_milp(
             if not presolve:
                 session.without_presolve()
             try:
-                solved = session.solve(gap=gap, time_limit=time_limit, cutoff=cutoff)
+                solved = session.solve(gap=gap, time_limit=time_limit, node_limit=node_limit, cutoff=cutoff)
             finally:
                 session.close()
         except SolverMissing as reason:

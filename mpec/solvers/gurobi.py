@@ -145,6 +145,7 @@ class GurobiSession(RebuildingSession):
         relax: bool = False,
         gap: float = 1e-4,
         time_limit: float | None = None,
+        node_limit: int | None = None,
         start: Array | None = None,
         cutoff: float | None = None,
     ) -> Solved:
@@ -154,6 +155,8 @@ class GurobiSession(RebuildingSession):
         built.Params.MIPGap = gap
         if time_limit is not None:
             built.Params.TimeLimit = max(float(time_limit), 0.0)
+        if node_limit is not None:
+            built.Params.NodeLimit = node_limit
         if cutoff is not None and built.IsMIP:
             built.Params.BestBdStop = cutoff
         if start is not None:

@@ -168,6 +168,7 @@ class HighsSession:
         relax: bool = False,
         gap: float = 1e-4,
         time_limit: float | None = None,
+        node_limit: int | None = None,
         start: Array | None = None,
         cutoff: float | None = None,
     ) -> Solved:
@@ -181,6 +182,7 @@ class HighsSession:
         # HiGHS's clock runs over all solves of one object, so the limit is set from where it stands.
         until = _INF if time_limit is None else highs.getRunTime() + float(time_limit)
         highs.setOptionValue("time_limit", until)
+        highs.setOptionValue("mip_max_nodes", highspy.kHighsIInf if node_limit is None else node_limit)
         if start is not None and mip:
             solution = highspy.HighsSolution()
             solution.col_value = np.asarray(start, dtype=float).tolist()

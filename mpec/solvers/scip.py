@@ -120,6 +120,7 @@ class ScipSession(RebuildingSession):
         relax: bool = False,
         gap: float = 1e-4,
         time_limit: float | None = None,
+        node_limit: int | None = None,
         start: Array | None = None,
         cutoff: float | None = None,
     ) -> Solved:
@@ -137,6 +138,8 @@ class ScipSession(RebuildingSession):
         built.setParam("limits/gap", gap)
         if time_limit is not None:
             built.setParam("limits/time", max(float(time_limit), 0.0))
+        if node_limit is not None:
+            built.setParam("limits/totalnodes", node_limit)
         if cutoff is not None:
             built.setObjlimit(cutoff)
         if start is not None:

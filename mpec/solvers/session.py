@@ -60,6 +60,7 @@ class Session(Protocol):
         relax: bool = False,
         gap: float = 1e-4,
         time_limit: float | None = None,
+        node_limit: int | None = None,
         start: Array | None = None,
         cutoff: float | None = None,
     ) -> Solved: ...

@@ -11,6 +11,7 @@ from formulations.routes import RouteSet, route_set
 from formulations.tariff import regulated_tariff
 from instances.model import TariffMode
 from mpec.coupling import Multipliers, mean_caps, no_multipliers
+from mpec.effort import Effort
 from mpec.hour_pool import HourPool
 from mpec.hour_search import search_hour, search_on
 from mpec.pool_multipliers import pooled_multipliers
@@ -111,9 +112,9 @@ def test_an_hour_is_searched_on_for_as_long_as_it_gains() -> None:
     game = search_hour(routes, 1, incoming, nothing, tariff, (0.5 * (low + high))[None])
     worst = game[-1]
     value = worst.value(nothing, instance.period_h)
-    found = search_on(routes, 1, nothing, tariff, worst, 1e-3, 5.0)
+    found = search_on(routes, 1, nothing, tariff, worst, 1e-3, Effort(20.0), 5.0)
     values = [hour.value(nothing, instance.period_h) for hour in found]
     assert values == sorted(values, reverse=True)
     assert all(v > value + 1e-3 for v in values)
     # Nothing to gain: nothing is found.
-    assert search_on(routes, 1, nothing, tariff, worst, 1e9, 5.0) == []
+    assert search_on(routes, 1, nothing, tariff, worst, 1e9, Effort(20.0), 5.0) == []

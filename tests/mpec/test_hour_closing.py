@@ -13,6 +13,7 @@ import instances
 from formulations.routes import RouteSet, route_set
 from instances.model import Instance
 from mpec.coupling import Multipliers, no_multipliers
+from mpec.effort import Effort
 from mpec.equilibrium import Equilibrium
 from mpec.followers.answer import Follower
 from mpec.hour_closing import Closing
@@ -100,7 +101,7 @@ def test_a_closed_hour_is_bounded_by_what_its_best_equilibrium_earns(name: str) 
     best = found[0].value(none, game.period_h)
     best_random = best_answer(game, routes)
     enough = 1e-4 * max(abs(best), 1.0)
-    done = sharpen(routes, state, dispatch, none, (), best, enough, 20.0, "highs", 0, 100.0)
+    done = sharpen(routes, state, dispatch, none, (), best, enough, Effort(20.0), "highs", 0, 100.0)
     assert done.outcome.bound >= max(best, best_random) - 1e-6 * max(abs(best), 1.0)
     assert done.outcome.bound <= best + 10 * enough
 
