@@ -15,6 +15,7 @@ from mpec.hour_state import HourBlock, HourState
 from mpec.intervals import Intervals
 from mpec.linear_model import LinearModel
 from mpec.solvers.highs import HighsSession
+from mpec.solvers.session import rounding
 from mpec.tolerances import BOUND_MARGIN, EPSILON
 
 Array = np.ndarray
@@ -47,6 +48,7 @@ class FrozenRelaxation:
         # Only the objective changes, so the last vertex stays feasible: the primal simplex starts from it.
         self.session.prefer_primal_simplex()
         self.matrix = model.matrix().T.tocsr()
+        self.absolute, self.count = abs(self.matrix), np.diff(self.matrix.indptr)
         self.rows = np.array(model.row_lower), np.array(model.row_upper)
         self.columns = np.array(model.lower), np.array(model.upper)
         self.last: list[int] = []
@@ -79,7 +81,9 @@ class FrozenRelaxation:
             columns = np.where(d > 0, d * self.columns[0], np.where(d < 0, d * self.columns[1], 0.0))
         total = float(rows.sum() + columns.sum())
         size = float(np.abs(rows).sum() + np.abs(columns).sum())
-        return sign * (total - 1e-14 * size)
+        terms = np.abs(c) + self.absolute @ np.abs(y)
+        blur = rounding(self.count, terms, *self.columns)
+        return sign * (total - 1e-14 * size - blur)
 
 
 def tighten_hour(

@@ -14,6 +14,7 @@ import scipy.sparse as sp
 from mpec import tolerances
 from mpec.linear_model import Array, LinearModel
 from mpec.solvers.highs import HighsSession
+from mpec.solvers.session import rounding
 
 ROUNDING = 1e-11
 """A reduced cost below this share of the terms it is made of is taken for zero on an unbounded column."""
@@ -149,7 +150,8 @@ def lower_bound(
 ) -> float:
     """min cost.x >= sum_i (y_i > 0 ? y_i rl_i : y_i ru_i) + sum_j (d_j > 0 ? d_j l_j : d_j u_j), d = c - A'y.
 
-    Holds for every y. Entries of y that meet an infinite side are dropped; a reduced cost that is zero
+    Holds for every y, in floating point, too: what rounding may have done to d, to the products and to their sums is
+    subtracted (Higham 2002, gamma_k). Entries of y that meet an infinite side are dropped; a reduced cost that is zero
     to rounding counts as zero on an unbounded column, otherwise the bound is -inf.
     """
     y = np.where((duals > 0) & np.isneginf(row_lower), 0.0, duals)
@@ -157,10 +159,12 @@ def lower_bound(
     with np.errstate(invalid="ignore"):
         rows = np.where(y > 0, y * row_lower, np.where(y < 0, y * row_upper, 0.0))
         d = cost - matrix.T @ y
-        noise = ROUNDING * (np.abs(cost) + abs(matrix).T @ np.abs(y))
+        terms = np.abs(cost) + abs(matrix).T @ np.abs(y)
+        noise = ROUNDING * terms
         side = np.where(d > 0, lower, upper)
         columns = np.where(d == 0, 0.0, np.where(np.isinf(side) & (np.abs(d) <= noise), 0.0, d * side))
-    total = float(rows.sum() + columns.sum())
+        blur = rounding(np.bincount(matrix.indices, minlength=len(cost)), terms, lower, upper)
+    total = float(rows.sum() + columns.sum()) - blur
     return total - 1e-14 * float(np.abs(rows).sum() + np.abs(columns[np.isfinite(columns)]).sum())
 
 

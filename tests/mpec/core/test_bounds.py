@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ from mpec.elimination import eliminate_equalities
 from mpec.optimiser import Inequalities, Optimiser, as_inequalities, given_price
 from mpec.players import compile_optimiser
 from mpec.solvers import HighsSession
-from mpec.solvers.polytope import Polytope
+from mpec.solvers.polytope import Polytope, lower_bound
 
 
 @pytest.fixture(scope="module")
@@ -172,3 +173,28 @@ def test_a_point_that_is_not_feasible_everywhere_is_not_used() -> None:
     bad = AffinePoint("constant 2", np.array([2.0, 0.0]), np.zeros((2, 1)))
     assert [p.name for p in feasible_points(rows, np.zeros(1), np.array([4.0]), [good, bad])] == ["follows p"]
     assert len(feasible_points(rows, np.zeros(1), np.array([2.0]), [good, bad])) == 2
+
+
+def test_a_bound_from_duals_is_below_the_exact_number_whatever_rounding_does() -> None:
+    """The same sum in rational numbers, on columns that cancel to nothing and sides of 1e8: never below the float."""
+    rng = np.random.default_rng(5)
+    tight = 0
+    for _ in range(200):
+        rows, columns = 6, 5
+        matrix = sp.csr_matrix(rng.integers(-9, 10, (rows, columns)) / 7.0)
+        duals = rng.standard_normal(rows) * 10.0 ** rng.integers(-3, 4, rows)
+        # A cost that the duals reproduce but for rounding: d is noise, and its sides are far away.
+        cost = matrix.T @ duals
+        low, high = -(10.0 ** rng.integers(0, 9, columns)), 10.0 ** rng.integers(0, 9, columns)
+        sides = rng.standard_normal(rows), rng.standard_normal(rows) + 3.0
+        given = lower_bound(matrix, np.minimum(*sides), np.maximum(*sides), low, high, cost, duals)
+        dense = [[Fraction(v) for v in row] for row in matrix.toarray()]
+        exact = Fraction(0)
+        for i, y in enumerate(duals):
+            exact += Fraction(y) * Fraction(float(np.minimum(*sides)[i] if y > 0 else np.maximum(*sides)[i]))
+        for j in range(columns):
+            d = Fraction(cost[j]) - sum(Fraction(y) * dense[i][j] for i, y in enumerate(duals))
+            exact += d * Fraction(float(low[j] if d > 0 else high[j]))
+        assert Fraction(given) <= exact
+        tight += float(exact) - given <= 1e-6 * (1.0 + abs(float(exact)))
+    assert tight > 150
