@@ -67,14 +67,24 @@ def _open(run: Decomposition, t: int, bound: float) -> float:
     return np.inf if known is None else bound - known
 
 
+def _weights(run: Decomposition, hours: list[int]) -> np.ndarray:
+    """How the seconds are shared between hours: by the root of what is open, 1 on average."""
+    still = np.array([_open(run, t, float(run.hour_bounds[t])) for t in hours])
+    if not np.isfinite(still).all():
+        return np.ones(len(hours))
+    roots = np.sqrt(np.maximum(still, 1e-9))
+    return np.asarray(roots / roots.mean())
+
+
 def _sharpened(run: Decomposition, hours: list[int], closings: dict[int, Closing]) -> list[Sharpened]:
     began = time.perf_counter()
     assert run.multipliers is not None
     left = run.limits.left()
-    # Each hour gets its share of what is left, within reason.
     counted = not np.isfinite(left)
     share = COUNTED_SECONDS if counted else 0.6 * left * run.tasks.workers / len(hours)
-    effort = Effort(float(np.clip(share, 2.0, 60.0)), counted)
+    # Each hour gets its share of what is left, within reason: more where more is open.
+    weights = _weights(run, hours)
+    efforts = [Effort(float(np.clip(share * weight, 2.0, 60.0)), counted) for weight in weights]
     outcomes: list[Sharpened] = run.tasks.map(
         sharpen,
         [
@@ -93,7 +103,7 @@ def _sharpened(run: Decomposition, hours: list[int], closings: dict[int, Closing
                 closings.get(t),
                 run.search.best_hour(t),
             )
-            for t in hours
+            for t, effort in zip(hours, efforts, strict=True)
         ],
     )
     for t, outcome in zip(hours, outcomes, strict=True):

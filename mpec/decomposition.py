@@ -94,6 +94,7 @@ class Decomposition:
     phases: dict[str, float] = field(default_factory=dict)
     idle: int = 0
     errors: Array = field(init=False)
+    hour_bounds: Array = field(init=False)
     basis: dict[str, int] = field(default_factory=dict)
 
     # ---- bookkeeping -------------------------------------------------------------------------
@@ -141,6 +142,7 @@ class Decomposition:
     def run(self) -> None:
         """Until the target, the deadline, or a standstill."""
         self.errors = np.full(len(self.instance.periods), 100.0)
+        self.hour_bounds = np.full(len(self.instance.periods), np.inf)
         if not self.states:
             self._prepare()
         while not self.done() and (self.limits.sweeps is None or self.sweep < self.limits.sweeps):
@@ -316,6 +318,7 @@ class Decomposition:
         for t, bound in enumerate(bounds):
             if bound == -np.inf and not self.log.has_cutoff:
                 raise HourInfeasible(t)
+        self.hour_bounds = np.array(bounds)
         total = float(np.sum(bounds)) + multipliers.constant(self.instance)
         if not np.isfinite(total):
             return
