@@ -28,7 +28,9 @@ further with as many answers than many agents for short, on a linear function of
   others, which have no mass where there are some that do; without any, less excess is fitter. Only prices that keep
   the capacities may become the result.
 * Where an agent overloads a station in some hour, it takes that hour's distances from the first prices of the run
-  that kept the hour's capacities, at its own level, and is judged again after its next move.
+  that kept the hour's capacities, at its own level, and is judged again after its next move. Before there are any, it
+  gets, after its move, the distances that overloaded the hour least with a random step (0.00001 to 0.1 of the boxes) of
+  some stations alike, which keeps the ties among them.
 * Mean caps are met by lowering all stations alike, and by projection where that isn't enough. Where prices have
   a step, they are rounded to it before they are answered. Prices of rivals and of closed stations are not searched.
 * ``start`` says where the agents begin. "spread": around the middle of the box, the first in the middle itself; agent i
@@ -265,7 +267,7 @@ def _run(
     steps: list[BoundStep],
 ) -> Run:
     began, evaluations = elapsed(), judge.evaluations
-    judge.begin_run()
+    judge.begin_run(seed, number)
     rng = np.random.default_rng([seed, number])
     best: list[float | None] = []
     mean: list[float] = []
@@ -281,7 +283,7 @@ def _run(
         starting_positions(start, population, len(judge.known), judge.levels.dimension, rng),
         iterations=iterations,
         rng=rng,
-        repair=judge.levels.under_caps,
+        repair=lambda moved: judge.levels.under_caps(judge.explore(moved)),
         mend=judge.mend,
         enough=lambda: _over(time_limit, elapsed()),
         observe=observe,

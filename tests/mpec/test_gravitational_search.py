@@ -10,9 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import instances
+from formulations.routes import route_set
 from mpec import gravitational_search as gsa
-from mpec.followers.answer import follow
+from mpec.followers.answer import Follower, follow
 from mpec.mean_caps import price_limits, project_mean_caps
+from mpec.price_fitness import PriceFitness
 
 
 def test_gravity_falls_by_e_to_minus_alpha_from_the_authors_g0_in_their_box():
@@ -271,3 +273,16 @@ def test_it_earns_more_than_its_middle_agent_on_three_hours_of_the_morning():
     curve = first.options["runs"][0]["best"]
     assert curve[0] >= middle * (1 - 1e-6)
     assert list(curve) == sorted(curve)
+
+
+def test_an_hour_that_only_a_tie_keeps_within_capacity_is_found():
+    """Hour 18 without residual flow: equal prices overload two stations, which must stay tied and both be dearer."""
+    game = instances.load("ieee33-road16").select(periods=(18, 18), tariff="fixed", xi=0.0)
+    judge = PriceFitness(game, Follower(game, route_set(game)))
+    middle = np.full((1, judge.levels.dimension), 0.5)
+    assert judge.fitness(judge.levels.under_caps(middle))[0] < 0.0
+    assert not judge.known.any()
+    found = gsa.best_response(game, runs=1, population=20, iterations=15)
+    assert found.point is not None
+    limits = np.array([station.capacity_kw for station in game.stations])
+    assert (found.point.load_kw[:, 0] <= limits * (1.0 + 1e-6)).all()
