@@ -110,7 +110,7 @@ class PriceFitness:
         reach = 10.0 ** self.rng.uniform(NEAR, FAR, (len(hours), 1)) * width.max(axis=1, keepdims=True)
         sign = self.rng.choice([-1.0, 1.0], (len(hours), 1))
         step = np.where(self.rng.random(width.shape) < 0.5, sign * reach, 0.0)
-        return np.divide(step, width, out=np.zeros_like(width), where=width > 0.0)
+        return np.asarray(np.divide(step, width, out=np.zeros_like(width), where=width > 0.0))
 
     def mend(self, position: Array) -> Array:
         """Overloaded hours with allowed distances, where such are known."""
