@@ -16,7 +16,6 @@ from __future__ import annotations
 import heapq
 import itertools
 import math
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -36,12 +35,14 @@ from mpec.followers.users import Users
 from mpec.linear_model import LinearModel
 from mpec.residual_relaxation import ResidualRelaxation
 from mpec.safe_minimum import append, load_range, minimise, set_box, total_range
+from mpec.solvers.highs import work_done
 from mpec.worst_users import UsersPolytope, keep_residuals, reference, tie_polytope
 
 Array = np.ndarray
 
 SECONDS = 120.0
-"""Processor seconds that the interval is worked on; what is found until then is valid."""
+"""Nominal seconds (mpec.solvers.highs.work_done) that the interval is worked on: a certificate says the same on every
+machine. What is found until then is valid."""
 
 CLOSED = 1e-7
 """Relative to the turnover: branch and bound stops at such a gap."""
@@ -96,7 +97,7 @@ def least_profit(
     solver trouble: then the part in question is None and a note says so.
     """
     routes = route_set(instance) if routes is None else routes
-    search = _Search(instance, point, answer, routes, time.process_time() + seconds)
+    search = _Search(instance, point, answer, routes, work_done() + seconds)
     try:
         return search.without_residual() if instance.users.xi == 0.0 else search.with_residual()
     except ArithmeticError as error:
@@ -152,8 +153,8 @@ class _Search:
         bound, found = 0.0, 0.0 if exact else math.nan
         for t, part in enumerate(hours):
             # What the hours before have left over is for the ones after.
-            share = max(until - time.process_time(), 0.0) / (len(hours) - t)
-            low, value = self._hour(t, part, exact, time.process_time() + share)
+            share = max(until - work_done(), 0.0) / (len(hours) - t)
+            low, value = self._hour(t, part, exact, work_done() + share)
             bound += low
             found += value
         return bound, None if math.isnan(found) else found
@@ -266,7 +267,7 @@ class _Search:
             narrow = width[split] <= _POINT * max(float(most[split]), 1e-9)
             if best - bound <= close * self.size or narrow:
                 break
-            if time.process_time() > until:
+            if work_done() > until:
                 self.hurried = True
                 break
             heapq.heappop(queue)
@@ -294,7 +295,7 @@ class _Search:
         instance, notes = self.instance, []
         first = np.full(len(instance.pairs), instance.users.initial_residual)
         arriving, hours, ties, violated = (first, first.copy()), [], [], 0
-        now = time.process_time()
+        now = work_done()
         tightened, searched = (now + share * (self.deadline - now) for share in SHARES)
         for t in range(len(instance.periods)):
             at = reference(self.routes, self.prices[:, t], self.flows[:, t])
@@ -307,7 +308,7 @@ class _Search:
             violated += self._violations(loose)
             ties.append(tie_polytope(self.routes, self.prices[:, t], at, demand))
             keep_residuals(ties[-1], self.routes, at)
-        hurried = time.process_time() > tightened
+        hurried = work_done() > tightened
         found, label = self._greedy()
         try:
             _, split = self._day(ties, searched, exact=True)

@@ -17,7 +17,6 @@ few rounds shrink them to the incoming residual's own width where the answer is 
 from __future__ import annotations
 
 import math
-import time
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -27,6 +26,7 @@ from formulations.route_records import RouteSet
 from mpec import tolerances
 from mpec.linear_model import LinearModel
 from mpec.solvers import HighsSession, SolverError, safe_bound
+from mpec.solvers.highs import work_done
 from mpec.worst_users import Reference, UsersPolytope, add_loads
 
 Array = np.ndarray
@@ -325,7 +325,7 @@ class ResidualRelaxation:
                 narrow = high[i] - low[i] <= 0.1 * until * max(abs(high[i]), 1e-9)
                 if narrow or (name == "flow" and not felt[i]):
                     continue
-                if time.process_time() > deadline:
+                if work_done() > deadline:
                     session.close()
                     return False
                 session, (low[i], high[i]) = _range(session, int(column), float(low[i]), float(high[i]))

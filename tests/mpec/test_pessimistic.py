@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -414,3 +415,15 @@ def test_out_of_time_the_bound_is_loose_but_valid_and_says_so():
     assert patient.bound is not None
     assert hurried.bound <= patient.bound + 1e-6
     assert any("time ran out" in note for note in hurried.notes)
+
+
+def test_how_far_it_gets_depends_on_the_work_and_not_on_the_machine(monkeypatch: pytest.MonkeyPatch):
+    eq = answered("dlmp")
+    point = point_of(eq)
+    first = least_profit(eq.instance, point, answer_of(eq.instance, point), seconds=0.05)
+    for clock in ("process_time", "perf_counter", "monotonic", "time"):
+        running = getattr(time, clock)
+        monkeypatch.setattr(time, clock, lambda running=running: 1000.0 * running())
+    second = least_profit(eq.instance, point, answer_of(eq.instance, point), seconds=0.05)
+    assert first == second
+    assert any("time ran out" in note for note in first.notes)
