@@ -34,7 +34,7 @@ from mpec.followers.answer import follow
 from mpec.followers.users import Users
 from mpec.linear_model import LinearModel
 from mpec.residual_relaxation import ResidualRelaxation
-from mpec.safe_minimum import append, load_range, minimise, set_box, total_range
+from mpec.safe_minimum import Unsolved, append, load_range, minimise, set_box, total_range
 from mpec.solvers.highs import work_done
 from mpec.worst_users import UsersPolytope, keep_residuals, reference, tie_polytope
 
@@ -276,7 +276,11 @@ class _Search:
             for upper in (False, True):
                 a, b = least.copy(), most.copy()
                 (a if upper else b)[split] = middle
-                child = node(a, b)
+                try:
+                    child = node(a, b)
+                except Unsolved:
+                    # What holds for the box holds for its halves.
+                    child = _Node(bound, np.clip(top.loads, a, b), b - a, False)
                 if child is not None:
                     heapq.heappush(queue, (max(child.bound, bound), next(count), child, a, b))
             if not queue:

@@ -22,8 +22,12 @@ class Least:
     x: Array | None
 
 
+class Unsolved(ArithmeticError):
+    """The solver gave no answer to a linear program."""
+
+
 def minimise(model: LinearModel, columns: Array, cost: Array) -> Least | None:
-    """min cost . x[columns]; None if infeasible. Raises ArithmeticError when the solver fails."""
+    """min cost . x[columns]; None if infeasible. Raises Unsolved when the solver fails."""
     vector = np.zeros(model.columns)
     np.add.at(vector, columns, cost)
     session = HighsSession(model)
@@ -35,7 +39,7 @@ def minimise(model: LinearModel, columns: Array, cost: Array) -> Least | None:
     if solved.status == "infeasible":
         return None
     if solved.status != "optimal" or solved.row_duals is None:
-        raise ArithmeticError(f"a linear program over the followers' answers ended {solved.status}")
+        raise Unsolved(f"a linear program over the followers' answers ended {solved.status}")
     bound = safe_bound(model, solved.row_duals, vector, maximise=False)
     if not math.isfinite(bound) and solved.objective is not None and solved.x is not None:
         # A free column's reduced cost is not exactly 0: the solver's own optimum with a margin.
