@@ -21,6 +21,10 @@ Array = np.ndarray[Any, Any]
 ROUNDS = 12
 """So often a split is chosen again at the electricity price that the last one led to, or along a curved set."""
 
+LED_BACK = 15
+"""Rounds in which a split must have become an equilibrium, or it is given up: 60 took two thirds of the time of a swarm
+that had gathered on ties."""
+
 SAME = 1e-10
 """Profits within this share of each other count as equal."""
 
@@ -70,7 +74,7 @@ def favoured_splits(
             break
         at, tried = np.array(rows), np.array(moved)
         if any(curved):
-            tried, gap = equilibria(model, fixed[at], demand[at], tried)
+            tried, gap = equilibria(model, fixed[at], demand[at], tried, rounds=LED_BACK)
             tried = np.where((gap <= 1e-10)[:, None], tried, best[at])
         price, worth = _judge(model, tried, prices[at], at, electricity, capacity_kw, sign)
         less, more = worth[:, 0] - key[at, 0], worth[:, 1] - key[at, 1]
@@ -99,7 +103,9 @@ def best_splits(
         if moves_matter(model, ties, rule, flows[k] @ model.plan_kwh):
             split = extreme_split(model, ties, flows[k], rule)
             if ties.curved:
-                led, gap = equilibria(model, fixed[k : k + 1], demand[k : k + 1], split[None])
+                led, gap = equilibria(
+                    model, fixed[k : k + 1], demand[k : k + 1], split[None], rounds=LED_BACK
+                )
                 split = led[0] if gap[0] <= 1e-10 else flows[k]
             best[k] = split
     return best
