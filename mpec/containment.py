@@ -35,6 +35,9 @@ SLACK = 1e-9
 MILP_SLACK = 1e-5
 """The same for the MILP."""
 
+MOST_NODES = 100_000
+"""Nodes for that. No seconds: a machine that stood still in between was once taken for a point that is not held."""
+
 PROFIT = 1e-7
 """Relative to the turnover: the relaxation may earn less than the truth by this much (solver tolerances)."""
 
@@ -201,10 +204,10 @@ def _solved(
             if model.lower[column] > model.upper[column]:
                 model.lower[column] = model.upper[column] = 0.5 * (model.lower[column] + model.upper[column])
     set_objective(model, block.profit)
-    solved = open_session(model).solve(relax=relax, gap=1e-9, time_limit=60.0)
+    solved = open_session(model).solve(relax=relax, gap=1e-9, node_limit=MOST_NODES)
     if solved.status == "infeasible" and not relax:
         with suppress(SolverMissing):
-            solved = open_session(model, "scip").solve(gap=1e-9, time_limit=60.0)
+            solved = open_session(model, "scip").solve(gap=1e-9, node_limit=MOST_NODES)
     if solved.objective is None:
         return f"the {'LP' if relax else 'MILP'} does not hold the point ({solved.status})"
     short = truth.profit - solved.objective
