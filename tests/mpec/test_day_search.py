@@ -81,8 +81,9 @@ def test_no_multipliers_from_a_pool_with_an_empty_hour(
 
 
 def test_polish_counts_a_regulated_bill_that_follows_the_loads() -> None:
-    routes = morning("regulated", 0.0)
-    low, high = price_box(routes.instance)
+    game = instances.load("ieee33-road16").select(periods=(13, 15), tariff="regulated", xi=0.0)
+    routes = route_set(game)
+    low, high = price_box(game)
     gained = {}
     for whole_bill in (True, False):
         primal = Primal(routes)
@@ -95,9 +96,9 @@ def test_polish_counts_a_regulated_bill_that_follows_the_loads() -> None:
         assert done.profit == pytest.approx(income - bill, rel=1e-9)
         assert done.violation <= 1e-6
         gained[whole_bill] = done.profit - start.profit
-    assert gained[True] > 0.0
-    # Prices of electricity held still, as the bill was reckoned with before, find no better day.
-    assert gained[True] >= gained[False] - 1e-6 * abs(gained[False])
+    # With prices of electricity held still, as the bill was reckoned with before, nothing is found here (a search
+    # near an optimum: elsewhere the two may come equally far, to rounding).
+    assert gained[True] > gained[False] + 0.01 * abs(done.profit)
 
 
 def test_an_hour_is_searched_on_for_as_long_as_it_gains() -> None:
