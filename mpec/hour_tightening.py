@@ -15,7 +15,7 @@ from mpec.hour_state import HourBlock, HourState
 from mpec.intervals import Intervals
 from mpec.linear_model import LinearModel
 from mpec.solvers.highs import HighsSession
-from mpec.solvers.session import rounding
+from mpec.solvers.session import Transposed, dual_bound
 from mpec.tolerances import BOUND_MARGIN, EPSILON
 
 Array = np.ndarray
@@ -47,11 +47,10 @@ class FrozenRelaxation:
         self.session = HighsSession(model)
         # Only the objective changes, so the last vertex stays feasible: the primal simplex starts from it.
         self.session.prefer_primal_simplex()
-        self.matrix = model.matrix().T.tocsr()
-        self.absolute, self.count = abs(self.matrix), np.diff(self.matrix.indptr)
+        matrix = model.matrix().T.tocsr()
+        self.transposed = Transposed(matrix, abs(matrix), np.diff(matrix.indptr))
         self.rows = np.array(model.row_lower), np.array(model.row_upper)
         self.columns = np.array(model.lower), np.array(model.upper)
-        self.last: list[int] = []
         self.solves = 0
         self.infeasible = False
 
@@ -66,24 +65,10 @@ class FrozenRelaxation:
             return (-np.inf if maximise else np.inf), None
         if solved.row_duals is None:
             return (np.inf if maximise else -np.inf), None
-        value = self._safe(cost, solved.row_duals, maximise) + expression.constant
-        return value, solved.x
-
-    def _safe(self, cost: Array, duals: Array, maximise: bool) -> float:
         sign = -1.0 if maximise else 1.0
-        c, y = sign * cost, sign * duals
-        low, high = self.rows
-        y = np.where((y > 0) & np.isneginf(low), 0.0, y)
-        y = np.where((y < 0) & np.isposinf(high), 0.0, y)
-        with np.errstate(invalid="ignore"):
-            rows = np.where(y > 0, y * low, np.where(y < 0, y * high, 0.0))
-            d = c - self.matrix @ y
-            columns = np.where(d > 0, d * self.columns[0], np.where(d < 0, d * self.columns[1], 0.0))
-        total = float(rows.sum() + columns.sum())
-        size = float(np.abs(rows).sum() + np.abs(columns).sum())
-        terms = np.abs(c) + self.absolute @ np.abs(y)
-        blur = rounding(self.count, terms, *self.columns)
-        return sign * (total - 1e-14 * size - blur)
+        safe = dual_bound(sign * cost, sign * solved.row_duals, self.rows, self.columns, self.transposed)
+        value = sign * safe + expression.constant
+        return value, solved.x
 
 
 def tighten_hour(

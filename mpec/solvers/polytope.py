@@ -14,7 +14,7 @@ import scipy.sparse as sp
 from mpec import tolerances
 from mpec.linear_model import Array, LinearModel
 from mpec.solvers.highs import HighsSession
-from mpec.solvers.session import rounding
+from mpec.solvers.session import Transposed, dual_bound
 
 ROUNDING = 1e-11
 """A reduced cost below this share of the terms it is made of is taken for zero on an unbounded column."""
@@ -154,18 +154,9 @@ def lower_bound(
     subtracted (Higham 2002, gamma_k). Entries of y that meet an infinite side are dropped; a reduced cost that is zero
     to rounding counts as zero on an unbounded column, otherwise the bound is -inf.
     """
-    y = np.where((duals > 0) & np.isneginf(row_lower), 0.0, duals)
-    y = np.where((y < 0) & np.isposinf(row_upper), 0.0, y)
-    with np.errstate(invalid="ignore"):
-        rows = np.where(y > 0, y * row_lower, np.where(y < 0, y * row_upper, 0.0))
-        d = cost - matrix.T @ y
-        terms = np.abs(cost) + abs(matrix).T @ np.abs(y)
-        noise = ROUNDING * terms
-        side = np.where(d > 0, lower, upper)
-        columns = np.where(d == 0, 0.0, np.where(np.isinf(side) & (np.abs(d) <= noise), 0.0, d * side))
-        blur = rounding(np.bincount(matrix.indices, minlength=len(cost)), terms, lower, upper)
-    total = float(rows.sum() + columns.sum()) - blur
-    return total - 1e-14 * float(np.abs(rows).sum() + np.abs(columns[np.isfinite(columns)]).sum())
+    count = np.bincount(matrix.indices, minlength=len(cost))
+    transposed = Transposed(matrix.T, abs(matrix).T, count)
+    return dual_bound(cost, duals, (row_lower, row_upper), (lower, upper), transposed, noise=ROUNDING)
 
 
 def propagate(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from copy import copy
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
@@ -121,31 +121,58 @@ def safe_bound(
     is_max = model.maximise if maximise is None else maximise
     sign = -1.0 if is_max else 1.0
     c, y = sign * c, sign * np.asarray(row_duals, dtype=float)
-    rl, ru = np.array(model.row_lower), np.array(model.row_upper)
-    y = np.where((y > 0) & np.isneginf(rl), 0.0, y)
-    y = np.where((y < 0) & np.isposinf(ru), 0.0, y)
     matrix = model.matrix()
-    with np.errstate(invalid="ignore"):
-        rows = np.where(y > 0, y * rl, np.where(y < 0, y * ru, 0.0))
-        d = c - matrix.T @ y
-        low, up = np.array(model.lower), np.array(model.upper)
-        cols = np.where(d > 0, d * low, np.where(d < 0, d * up, 0.0))
-    total = float(rows.sum() + cols.sum())
-    size = float(np.abs(rows).sum() + np.abs(cols).sum())
-    terms = np.abs(c) + abs(matrix).T @ np.abs(y)
-    blur = rounding(np.bincount(matrix.indices, minlength=len(c)), terms, low, up)
-    return sign * (total - 1e-14 * size - blur) + model.constant
+    bound = dual_bound(
+        c,
+        y,
+        (np.array(model.row_lower), np.array(model.row_upper)),
+        (np.array(model.lower), np.array(model.upper)),
+        Transposed(matrix.T, abs(matrix).T, np.bincount(matrix.indices, minlength=len(c))),
+    )
+    return sign * bound + model.constant
 
 
 UNIT = float(np.finfo(float).eps) / 2.0
 """Largest relative error of one operation."""
 
 
-def rounding(count: Array, terms: Array, lower: Array, upper: Array) -> float:
-    """What rounding of reduced costs can move a bound from duals by: every one meets its column's farther side.
+@dataclass(frozen=True)
+class Transposed:
+    """A' of a model's rows, |A|', and how many rows each column has."""
 
-    count: rows of each column; terms: |c| + |A|'|y|, which the reduced costs are sums of (Higham 2002, gamma_k).
+    matrix: Any
+    absolute: Any
+    count: Array
+
+
+def dual_bound(
+    cost: Array,
+    duals: Array,
+    rows: tuple[Array, Array],
+    columns: tuple[Array, Array],
+    transposed: Transposed,
+    *,
+    noise: float = 0.0,
+) -> float:
+    """What min cost.x can't fall below, by any row duals, rounding included; -inf where they show nothing.
+
+    A dual entry that meets an infinite side is set to 0 first. ``noise``: up to this share of its terms, a reduced cost
+    that meets an infinite side counts as zero.
     """
-    sides = np.abs([lower, upper])
+    (row_low, row_high), (low, high) = rows, columns
+    y = np.where((duals > 0) & np.isneginf(row_low), 0.0, duals)
+    y = np.where((y < 0) & np.isposinf(row_high), 0.0, y)
+    terms = np.abs(cost) + transposed.absolute @ np.abs(y)
+    with np.errstate(invalid="ignore"):
+        by_row = np.where(y > 0, y * row_low, np.where(y < 0, y * row_high, 0.0))
+        d = cost - transposed.matrix @ y
+        side = np.where(d > 0, low, high)
+        nothing = (d == 0) | (np.isinf(side) & (np.abs(d) <= noise * terms))
+        by_column = np.where(nothing, 0.0, d * side)
+    size = float(np.abs(by_row).sum() + np.abs(by_column[np.isfinite(by_column)]).sum())
+    total = float(by_row.sum() + by_column.sum())
+    # Every reduced cost's rounding meets its column's farther side (Higham 2002, gamma_k).
+    sides = np.abs([low, high])
     far = np.where(np.isfinite(sides), sides, 0.0).max(axis=0, initial=0.0)
-    return float(2.0 * UNIT * ((count + 2) * terms * far).sum())
+    blur = float((2.0 * UNIT * (transposed.count + 2) * terms * far).sum())
+    return total - blur - 1e-14 * size
