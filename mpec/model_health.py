@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -141,9 +140,9 @@ def read_mps(path: Path | str) -> LinearModel:
     """A model from an .mps (or .mps.gz) file, through HiGHS. Raises SolverError when it can't be read."""
     import highspy
 
-    made_reader: Any = highspy.Highs
-    reader = made_reader()
-    reader.setOptionValue("output_flag", False)
+    from mpec.solvers.quiet_highs import quiet_highs
+
+    reader = quiet_highs()
     if reader.readModel(str(path)) == highspy.HighsStatus.kError:
         raise SolverError(f"{path} can't be read as a model; give an .mps, .mps.gz or .lp file")
     lp = reader.getLp()

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import highspy
+from mpec.solvers.quiet_highs import quiet_highs
 
 PATIENCE_S = 30.0
 BYTES_PER_S = 1e5
@@ -39,9 +39,7 @@ def read_lp(path: Path) -> Any:
     if code != 0:
         how = "it is no MPS (fixed or free) or LP file" if code == 1 else "reading it crashed the reader"
         raise UnreadableModel(how)
-    new_reader: Any = highspy.Highs
-    reader = new_reader()
-    reader.setOptionValue("output_flag", False)
+    reader = quiet_highs()
     reader.readModel(str(path))
     lp = reader.getLp()
     try:

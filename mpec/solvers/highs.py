@@ -13,12 +13,11 @@ import scipy.sparse as sp
 
 from mpec import tolerances
 from mpec.linear_model import LinearModel
+from mpec.solvers.quiet_highs import quiet_highs
 from mpec.solvers.session import Solved, SolverError, SolverMissing, Status
 
 Array = np.ndarray
 _INF = highspy.kHighsInf
-_HIGHS: Any = highspy.Highs
-
 
 SOLVE_SECONDS, ITERATION_SECONDS = 3.4e-4, 4.7e-5
 """What a solve and a simplex iteration of the judge's small programs cost, s: measured on the bundled day."""
@@ -51,9 +50,8 @@ class HighsSession:
                 " solver gurobi or scip"
             )
         self.model = model
-        self._highs: Any = _HIGHS()
+        self._highs: Any = quiet_highs()
         for option, value in (
-            ("output_flag", False),
             ("threads", threads),
             ("random_seed", seed),
             ("primal_feasibility_tolerance", tolerances.PRIMAL_FEASIBILITY),
