@@ -12,6 +12,7 @@ import numpy as np
 from formulations.prices import has_steps, price_box
 from formulations.routes import RouteSet, route_set
 from instances.model import Instance
+from mpec.blame import blamed_limit, blamed_station, empty_day_text, empty_hour_text
 from mpec.bound_record import state_to_json
 from mpec.certificate import versions
 from mpec.day_relaxation import DayModel, build_day
@@ -25,7 +26,7 @@ from mpec.model_health import findings
 from mpec.options import SolveOptions
 from mpec.price_grid import grid_prices
 from mpec.primal import Candidate, Primal
-from mpec.recheck import blamed_station, bound_beside, empty_hour_text
+from mpec.recheck import bound_beside
 from mpec.solvers import open_session
 from mpec.solvers.careful import solve_milp
 
@@ -117,12 +118,12 @@ def run_monolithic(
     }
     why = ""
     if infeasible:
-        first, last = instance.periods[0].id, instance.periods[-1].id
-        where_not = f"period {first}" if first == last else f"periods {first} to {last} taken together"
-        why = f"no prices in the box are allowed in {where_not}: the MILP is infeasible"
         where = _empty_hour(routes, states, dispatches, solver)
         if where is not None:
             why, record = where
+        else:
+            limit = blamed_limit(routes, states, dispatches)
+            why = empty_day_text(instance.periods[0].id, instance.periods[-1].id, limit)
         options.say(why)
     return Equilibrium(
         instance=instance,

@@ -13,6 +13,7 @@ import numpy as np
 
 from instances.model import Instance
 from mpec import result_folder
+from mpec.blame import blamed_station, empty_hour_text
 from mpec.bound_record import BoundLog, record_of, state_from_json, state_to_json
 from mpec.certificate import judge_point, versions
 from mpec.coupling import Multipliers
@@ -23,7 +24,7 @@ from mpec.linear_model import LinearModel
 from mpec.monolithic import run_monolithic
 from mpec.options import OptionError, SolveOptions
 from mpec.primal import Candidate, Primal
-from mpec.recheck import blamed_station, bound_beside, empty_hour_text
+from mpec.recheck import bound_beside
 from mpec.solvers import SolverMissing, open_session
 from mpec.storage import ResultError
 

@@ -211,23 +211,3 @@ def bound_beside(lower: float | None, bound: float, say: Callable[[str], None]) 
         say(f"VOID: the judged point earns {lower!r}, above the bound {bound!r}; the bound is dropped")
         return None
     return bound if lower is None else max(bound, lower)
-
-
-def empty_hour_text(period: int, station: str | None) -> str:
-    """Why a game is infeasible, in words."""
-    return f"period {period}: no prices in the box keep " + (
-        f"station {station} within its capacity" if station else "all stations within their capacities"
-    )
-
-
-def blamed_station(routes: RouteSet, state: HourState, dispatch: HourDispatch) -> str | None:
-    """The station whose capacity alone makes the hour infeasible, if there is one."""
-    instance = routes.instance
-    for m, station in enumerate(instance.stations):
-        box = state.box.copy()
-        box.high["load"][m] = float((box.high["route_flow"] * routes.plan_kwh[:, m]).sum())
-        loose = replace(state, box=box)
-        model, _ = build_hour(routes, loose, replace(dispatch, scenarios=()))
-        if open_session(model).solve(time_limit=30.0).status != "infeasible":
-            return station.id
-    return None
