@@ -24,5 +24,8 @@ DUAL_FEASIBILITY = 1e-9
 MIP_FEASIBILITY = 1e-7
 """Integrality and row feasibility asked of a MILP solver."""
 
+LOOSER_FEASIBILITY, LOOSER_MIP_FEASIBILITY = 1e-7, 1e-6
+"""HiGHS's own defaults, for a second run of what it called unknown or infeasible (mpec.solvers.highs)."""
+
 BOUND_MARGIN = 1e-9
 """Relative outward margin added to every bound that was read from an LP."""

@@ -302,7 +302,7 @@ class HighsSession:
             return
         for presolve, tolerance, whole in (
             ("off", tolerances.PRIMAL_FEASIBILITY, tolerances.MIP_FEASIBILITY),
-            ("choose", 1e-7, 1e-6),
+            ("choose", tolerances.LOOSER_FEASIBILITY, tolerances.LOOSER_MIP_FEASIBILITY),
         ):
             highs.clearSolver()
             highs.setOptionValue("presolve", presolve)
