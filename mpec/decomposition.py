@@ -43,6 +43,12 @@ USED = 1e-3
 SAMPLING_SECONDS = 4.0
 """What searching an hour's prices and its share of the polish after it take, about."""
 
+FAR = 0.1
+"""A best point that is this far below the day's LP, as a share of it, is looked for elsewhere too."""
+
+SHARES_ALIKE = (0.5, 1.0, 0.2)
+"""What the mean caps cost then at every station: so much of the LP's median."""
+
 MULTIPLIER_STEP = 0.12
 """How far a step by the pool of equilibria may go, as a share of the largest multiplier."""
 
@@ -224,6 +230,7 @@ class Decomposition:
             self.polish_at(np.column_stack([p.price for p in day.points]), sample=True, used=used)
             if self.sweep == 1:
                 self._polish_elsewhere()
+                self._polish_alike(day)
         self._linear_bounds()
         if self.sweep > 1:
             self.note("tighten intervals")
@@ -286,6 +293,27 @@ class Decomposition:
         self.multipliers = moved
         self.primal.price_hours(moved)
         self.polish_at(pool.best_day(self.best.prices, self.best.flows)[0], sample=True)
+        self.multipliers = center
+        self.primal.price_hours(center)
+
+    def _polish_alike(self, day: DayAnswer) -> None:
+        """Where what was found is far below the day's LP: equilibria at mean caps that cost the same at every station.
+
+        On a city's first LP one station's cap may cost a hundred times another's; hours that are best at such
+        multipliers make no day together.
+        """
+        center, caps = day.multipliers, day.multipliers.cap
+        dear = caps[caps > 0.0]
+        for share in SHARES_ALIKE:
+            reached = -np.inf if self.lower is None else self.lower
+            if not len(dear) or day.bound - reached <= FAR * abs(day.bound) or self.limits.left() <= 0:
+                break
+            alike = np.where(caps > 0.0, share * float(np.median(dear)), 0.0)
+            self.multipliers = replace(center, cap=alike, link=0.0 * center.link)
+            known = None if self.best is None else self.best.prices
+            self.polish_at(
+                np.column_stack([p.price for p in day.points]) if known is None else known, sample=True
+            )
         self.multipliers = center
         self.primal.price_hours(center)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from mpec.storage import read_text
 
 _CURE = "Restore the file, or run the study again with --resume."
 _MOST_ROWS = 200
+FEW = 6
+"""Runs without a bound of their own that are shown at once."""
 
 
 def study_sections(source: Source) -> list[Markup]:
@@ -79,13 +82,22 @@ def _runs(source: Source) -> Markup:
     for stored in source.results:
         game = stored.result.instance
         groups.setdefault((game.name, game.currency, len(game.periods)), []).append(stored)
+    names = _short_names([stored.label for stored in source.results])
     content: list[Markup] = []
     for (name, currency, periods), results in groups.items():
         ends = [*(s.judged("lower_bound") for s in results), *(upper_of(s, source) for s in results)]
         scale = Scale.over(ends)
         header = ["run", "verdict", f"lower, {currency}", f"upper, {currency}", "gap", "interval"]
-        rows = [_run(stored, source, scale) for stored in results]
-        content.append(table(header, rows, caption=f"{name}, {periods} periods; intervals on one scale"))
+        # Those with a bound of their own say what the game is worth; the many others are there to be unfolded.
+        bounded = [s for s in results if s.result.upper_bound is not None]
+        others = [s for s in results if s.result.upper_bound is None]
+        caption = f"{name}, {periods} periods; intervals on one scale"
+        for some, folded in ((bounded, False), (others, len(others) > FEW)):
+            if some:
+                rows = [_run(stored, names[stored.label], source, scale) for stored in some]
+                shown = table(header, rows, caption=caption)
+                summary = element("summary", f"{len(some)} runs without a bound of their own")
+                content.append(element("details", summary, shown) if folded else shown)
     if source.unread:
         left = [element("li", f"{label}: {why}") for label, why in source.unread.items()]
         content += [element("p", f"{len(left)} runs have no readable result:"), element("ul", *left)]
@@ -96,12 +108,19 @@ def _runs(source: Source) -> Markup:
     return element("section", title, element("p", rule), *content, id="runs")
 
 
-def _run(stored: Stored, source: Source, scale: Scale | None) -> Sequence[object]:
+def _short_names(labels: Sequence[str]) -> dict[str, str]:
+    """The runs' names without the fingerprint at their end, where they stay apart without it."""
+    short = {label: re.sub(r"_[0-9a-f]{12}$", "", label) for label in labels}
+    twice = {name for name, count in Counter(short.values()).items() if count > 1}
+    return {label: label if name in twice else name for label, name in short.items()}
+
+
+def _run(stored: Stored, label: str, source: Source, scale: Scale | None) -> Sequence[object]:
     lower, upper = stored.judged("lower_bound"), upper_of(stored, source)
     gap = share(gap_of(lower, upper))
     warning = element("span", f" ({stored.stale})", class_="fail") if stored.stale else ""
     # Where a long name may be broken.
-    name = html(stored.label).replace("_", "_<wbr>")
+    name = html(label).replace("_", "_<wbr>")
     return [
         Markup(name + warning),
         badge(stored.verdict),

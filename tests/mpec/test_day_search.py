@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -11,9 +13,13 @@ from formulations.routes import RouteSet, route_set
 from formulations.tariff import regulated_tariff
 from instances.model import TariffMode
 from mpec.coupling import Multipliers, mean_caps, no_multipliers
+from mpec.day_relaxation import DayAnswer, relaxed_day
+from mpec.decomposition import Decomposition, Limits
 from mpec.effort import Effort
+from mpec.executors import Tasks
 from mpec.hour_pool import HourPool
 from mpec.hour_search import search_hour, search_on
+from mpec.options import silent
 from mpec.pool_multipliers import pooled_multipliers
 from mpec.primal import Primal
 
@@ -119,3 +125,38 @@ def test_an_hour_is_searched_on_for_as_long_as_it_gains() -> None:
     assert all(v > value + 1e-3 for v in values)
     # Nothing to gain: nothing is found.
     assert search_on(routes, 1, nothing, tariff, worst, 1e9, Effort(20.0), 5.0) == []
+
+
+def stuck_day() -> tuple[Decomposition, DayAnswer]:
+    """Hours whose search has found poor prices only, and an LP that prices one cap a hundred times above the others."""
+    game = instances.load("ieee33-road16").select(periods=(7, 9), tariff="fixed", xi=0.5)
+    run = Decomposition(game, Limits(0.01, None), Tasks(1, None), say=silent)
+    run._prepare()
+    low, high = price_box(game)
+    poor = run.primal.answer(low + 0.05 * (high - low))
+    run.search.best = replace(poor, excess=0.0)
+    caps = np.full(len(game.stations), 50.0)
+    caps[0] = 5000.0
+    shape = len(game.pairs), len(game.periods)
+    base = relaxed_day(run.routes, run.states, list(run.dispatches))
+    assert base is not None
+    return run, replace(base, multipliers=Multipliers(caps, np.zeros(shape)))
+
+
+def test_a_search_far_below_the_relaxation_is_repeated_with_caps_alike() -> None:
+    run, day = stuck_day()
+    before = run.lower
+    assert before is not None
+    assert before < 0.9 * day.bound
+    run._polish_alike(day)
+    assert run.lower is not None
+    assert run.lower > before + 0.5 * (day.bound - before)
+    assert run.multipliers is day.multipliers
+
+
+def test_a_search_near_the_relaxation_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    run, day = stuck_day()
+    near = replace(day, bound=run.lower * 1.05 if run.lower else 0.0)
+    monkeypatch.setattr(run.search, "near", lambda *_, **__: pytest.fail("searched"))
+    run._polish_alike(near)
+    assert run.multipliers is near.multipliers
