@@ -18,17 +18,19 @@ if TYPE_CHECKING:
 
     from instances.model import Instance
     from mpec.certificate import certify as certify
+    from mpec.data_frames import frames as frames
     from mpec.equilibrium import Equilibrium
     from mpec.gravitational_search import best_response as best_response
     from mpec.reformulation import single_level as single_level
     from mpec.result_folder import read as load
 
 __version__ = "0.1.0"
-__all__ = ["best_response", "certify", "load", "respond", "single_level", "solve"]
+__all__ = ["best_response", "certify", "frames", "load", "respond", "single_level", "solve"]
 
 _HOMES = {
     "best_response": ("mpec.gravitational_search", "best_response"),
     "certify": ("mpec.certificate", "certify"),
+    "frames": ("mpec.data_frames", "frames"),
     "load": ("mpec.result_folder", "read"),
     "single_level": ("mpec.reformulation", "single_level"),
 }
