@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import multiprocessing
+import os
 import resource
 import time
 from collections.abc import Sequence
@@ -31,6 +32,7 @@ from formulations.routes import route_set
 from instances.model import Instance
 from mpec.bench_rows import add_row, markdown, reached, read_rows
 from mpec.equilibrium import Equilibrium
+from mpec.executors import leave_with
 from mpec.judging import judge
 from mpec.options import SolveOptions
 from mpec.orchestrator import solve_game
@@ -308,7 +310,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             continue
         print(said, flush=True)
         # A fresh process each, so that the peak memory is the case's own.
-        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        apart = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(1, apart, initializer=leave_with, initargs=(os.getpid(),)) as pool:
             row = pool.submit(run_case, case).result()
         rows = [one for one in rows if one not in same]
         add_row(path, rows, FIELDS, row)

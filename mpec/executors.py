@@ -33,6 +33,11 @@ CONNECT_SECONDS = 20
 def _begin_worker(parent: int) -> None:
     """Ctrl-C is for the main process, which ends the pool itself; a killed one can't, so a worker watches."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    leave_with(parent)
+
+
+def leave_with(parent: int) -> None:
+    """From here on this process ends when its parent, the process ``parent``, has gone."""
     threading.Thread(target=_leave_with, args=(parent,), daemon=True).start()
 
 
