@@ -9,7 +9,7 @@ import numpy as np
 
 from formulations.prices import has_rivals, has_steps, price_box
 from formulations.routes import RouteSet
-from mpec.cost_pieces import CAREFUL_MARGIN
+from mpec.cost_pieces import CAREFUL_MARGINS
 from mpec.coupling import Multipliers, reckoned_tariff
 from mpec.crowding import uncrowded
 from mpec.executors import Tasks
@@ -25,12 +25,13 @@ Accept = Callable[[Primal, Candidate], bool]
 
 @dataclass
 class DaySearch:
-    """``best`` is the best point so far that ``accept`` (the judge) let pass."""
+    """``best`` is the best point so far that ``accept`` (the judge) let pass; ``refused`` counts what he did not."""
 
     routes: RouteSet
     tasks: Tasks
     accept: Accept | None = None
     best: Candidate | None = None
+    refused: int = 0
     primal: Primal = field(init=False)
 
     def __post_init__(self) -> None:
@@ -93,11 +94,16 @@ class DaySearch:
                 self._try(self.primal.at(prices))
             return
         if not self._try(polished):
-            # The judge refused it: once more, further off the jumps of the electricity price.
-            self.primal.pieces.margin = CAREFUL_MARGIN
-            again = replace(polished, profit=-np.inf, excess=np.inf)
-            self._try(self.primal.improve(again, polished.flows > 0, steps=10))
+            self._further_off(polished)
         self._uncrowded(start, rounds)
+
+    def _further_off(self, refused: Candidate) -> None:
+        """What the judge refused once more, further and further off the jumps of the electricity price."""
+        pieces, again = self.primal.pieces, replace(refused, profit=-np.inf, excess=np.inf)
+        for margin in [m for m in CAREFUL_MARGINS if m > pieces.margin] or CAREFUL_MARGINS[-1:]:
+            pieces.margin = margin
+            if self._try(self.primal.improve(again, refused.flows > 0, steps=10)):
+                return
 
     def _uncrowded(self, start: Candidate, rounds: int) -> None:
         """Where nothing allowed was found yet: again from prices that overload no station."""
@@ -113,6 +119,7 @@ class DaySearch:
         if not sound or (self.best is not None and candidate.profit <= self.best.profit):
             return True
         if self.accept is not None and not self.accept(self.primal, candidate):
+            self.refused += 1
             return False
         self.best = candidate
         return True

@@ -359,4 +359,6 @@ class Decomposition:
             self.log.set_cutoff(multipliers, bounds, total, self.lower - 1e-7 * max(abs(self.lower), 1.0))
 
     def summary(self) -> dict[str, Any]:
-        return {"phases": {k: round(v, 2) for k, v in self.phases.items()}, "sweeps": self.sweep}
+        refused = self.search.refused if hasattr(self, "search") else 0
+        phases = {k: round(v, 2) for k, v in self.phases.items()}
+        return {"phases": phases, "sweeps": self.sweep, "points_refused_by_the_judge": refused}

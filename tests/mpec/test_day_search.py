@@ -12,8 +12,10 @@ from formulations.prices import price_box
 from formulations.routes import RouteSet, route_set
 from formulations.tariff import regulated_tariff
 from instances.model import TariffMode
+from mpec.cost_pieces import CAREFUL_MARGINS, KINK_MARGIN
 from mpec.coupling import Multipliers, mean_caps, no_multipliers
 from mpec.day_relaxation import DayAnswer, relaxed_day
+from mpec.day_search import DaySearch
 from mpec.decomposition import Decomposition, Limits
 from mpec.effort import Effort
 from mpec.executors import Tasks
@@ -21,7 +23,7 @@ from mpec.hour_pool import HourPool
 from mpec.hour_search import search_hour, search_on
 from mpec.options import silent
 from mpec.pool_multipliers import pooled_multipliers
-from mpec.primal import Primal
+from mpec.primal import Candidate, Primal
 
 
 def morning(tariff: TariffMode, xi: float) -> RouteSet:
@@ -160,3 +162,28 @@ def test_a_search_near_the_relaxation_is_left_alone(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(run.search, "near", lambda *_, **__: pytest.fail("searched"))
     run._polish_alike(near)
     assert run.multipliers is near.multipliers
+
+
+def test_a_refused_point_is_tried_further_and_further_off_the_jumps() -> None:
+    routes = route_set(instances.load("ieee33-road16").select(periods=(8, 8), tariff="dlmp"))
+    margins: list[float] = []
+
+    def accept(primal: Primal, _: Candidate) -> bool:
+        margins.append(primal.pieces.margin)
+        return primal.pieces.margin >= CAREFUL_MARGINS[1]
+
+    search = DaySearch(routes, Tasks(1, None), accept)
+    search.first_points([])
+    assert search.best is not None
+    assert search.best.excess <= 1e-4
+    assert margins == [KINK_MARGIN, *CAREFUL_MARGINS[:2]]
+    assert search.refused == 2
+
+
+def test_a_point_refused_at_any_distance_is_given_up() -> None:
+    routes = route_set(instances.load("ieee33-road16").select(periods=(8, 8), tariff="dlmp"))
+    search = DaySearch(routes, Tasks(1, None), lambda *_: False)
+    search.first_points([])
+    assert search.best is None
+    # Each distance once, and the two tries from prices that overload no station.
+    assert search.refused == 1 + len(CAREFUL_MARGINS) + 2
