@@ -146,6 +146,9 @@ class Tasks:
                 self._executor.shutdown(wait=False, cancel_futures=True)
             for process in processes:
                 process.terminate()
+            for process in processes:
+                # Only a process that was waited for counts in the processor time of its parent's children.
+                process.join(timeout=2.0)
             self._executor = None
         if self._client is not None:
             self._client.close()

@@ -61,3 +61,17 @@ def test_rows_are_kept_or_measured_again(tmp_path: Path):
     assert path.read_text() == text
     bench.main([*command, "--again"])
     assert len(read_rows(path)) == 1
+
+
+def _burn(seconds: float) -> None:
+    end = time.process_time() + seconds
+    while time.process_time() < end:
+        pass
+
+
+def test_the_processor_time_of_ended_workers_counts():
+    tasks = Tasks(2)
+    before = bench._cpu_seconds()
+    tasks.map(_burn, [(0.3,)] * 4)
+    tasks.close()
+    assert bench._cpu_seconds() - before >= 1.1
