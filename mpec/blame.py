@@ -39,7 +39,7 @@ def blamed_station(routes: RouteSet, state: HourState, dispatch: HourDispatch) -
     """The station whose capacity alone makes the hour infeasible, if there is one."""
     for m, station in enumerate(routes.instance.stations):
         model, _ = build_hour(routes, _without_capacity(routes, state, m), replace(dispatch, scenarios=()))
-        if not _empty(model):
+        if _has_point(model):
             return station.id
     return None
 
@@ -55,10 +55,10 @@ def blamed_limit(
             free = replace(station, price_mean_max=None)
             stations = (*instance.stations[:m], free, *instance.stations[m + 1 :])
             uncapped = replace(routes, instance=replace(instance, stations=stations))
-            if not _empty(build_day(uncapped, [_without_bill(state) for state in states], list(loose)).model):
+            if _has_point(build_day(uncapped, [_without_bill(state) for state in states], list(loose)).model):
                 return f"the mean price cap {station.price_mean_max:g} of station {station.id}"
         roomy = [_without_capacity(routes, state, m) for state in states]
-        if not _empty(build_day(routes, roomy, list(loose)).model):
+        if _has_point(build_day(routes, roomy, list(loose)).model):
             return f"the capacity {station.capacity_kw:g} kW of station {station.id}"
     return None
 
@@ -75,5 +75,6 @@ def _without_bill(state: HourState) -> HourState:
     return replace(state, exact_dispatch=False, bill_cuts=())
 
 
-def _empty(model: LinearModel) -> bool:
-    return open_session(model).solve(time_limit=PATIENCE).status == "infeasible"
+def _has_point(model: LinearModel) -> bool:
+    """Whether one was found; what the time didn't suffice for is blamed on nobody."""
+    return open_session(model).solve(time_limit=PATIENCE).x is not None
