@@ -76,5 +76,6 @@ def _without_bill(state: HourState) -> HourState:
 
 
 def _has_point(model: LinearModel) -> bool:
-    """Whether one was found; what the time didn't suffice for is blamed on nobody."""
+    """Whether one was found, whatever it earns; what the time didn't suffice for is blamed on nobody."""
+    model.cost = [0.0] * model.columns
     return open_session(model).solve(time_limit=PATIENCE).x is not None
