@@ -31,7 +31,6 @@ from mpec.solvers.session import SolverMissing
 
 Array = np.ndarray
 
-FEASIBILITY = tolerances.MIP_FEASIBILITY
 """SCIP's feasibility tolerance: products that should be 0 may be this large."""
 
 
@@ -49,8 +48,15 @@ class Exact:
     seconds: float
 
 
-def exact_minlp(instance: Instance, time_limit: float, *, routes: RouteSet | None = None) -> Exact:
-    """Solve the game by SCIP's spatial branch and bound. Raises SolverMissing without PySCIPOpt."""
+def exact_minlp(
+    instance: Instance,
+    time_limit: float,
+    *,
+    routes: RouteSet | None = None,
+    feasibility: float = tolerances.MIP_FEASIBILITY,
+) -> Exact:
+    """Solve the game by SCIP's spatial branch and bound, rows met to ``feasibility``. Raises SolverMissing without
+    PySCIPOpt."""
     try:
         import pyscipopt
     except ImportError as error:
@@ -59,6 +65,7 @@ def exact_minlp(instance: Instance, time_limit: float, *, routes: RouteSet | Non
         ) from error
     began = time.perf_counter()
     game = _Game(pyscipopt, instance, routes or route_set(instance))
+    game.model.setParam("numerics/feastol", feasibility)
     game.write()
     game.model.setParam("limits/time", max(time_limit - (time.perf_counter() - began), 1.0))
     game.model.optimize()
@@ -72,7 +79,6 @@ class _Game:
         self.scip, self.instance, self.routes = scip, instance, routes
         self.model: Any = scip.Model("exact game")
         self.model.hideOutput()
-        self.model.setParam("numerics/feastol", FEASIBILITY)
         self.terms: list[Any] = []
         self.price: list[list[Any]] = []
 

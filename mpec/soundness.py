@@ -24,7 +24,7 @@ import csv
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -33,6 +33,7 @@ import numpy as np
 from formulations.prices import has_rivals, has_steps
 from formulations.routes import RouteSet, route_set
 from instances.model import Instance
+from mpec import tolerances
 from mpec.bench_rows import read_rows
 from mpec.certificate import judge_point
 from mpec.containment import check_containment
@@ -49,6 +50,9 @@ from mpec.soundness_table import REFUTED, summary
 
 CLOSE = 1e-9
 """Relative rounding allowed between an exact answer's profit and an upper bound."""
+
+LONGER = 4.0
+CLOSER = "best point found again at a tighter tolerance"
 
 EXACT = 2e-5
 """The same between an interval and SCIP's, whose products are 0 to 1e-7 only; relative to 1 or the value."""
@@ -171,6 +175,8 @@ def _check(instance: Instance, row: Row, effort: Effort) -> None:
     row.mechanisms = " ".join(mechanisms(instance, results.values()))
     starts = [r.point.prices for r in results.values() if r.point is not None]
     exact = _exact(instance, routes, row, effort)
+    if exact is not None and _inflated(exact, results):
+        exact = _closer(instance, routes, exact, row, effort)
     if exact is not None and exact.prices is not None:
         starts.append(exact.prices)
     best = _best_found(instance, follower, starts, row.seed, effort)
@@ -247,6 +253,26 @@ def _exact(instance: Instance, routes: RouteSet, row: Row, effort: Effort) -> Ex
     row.exact_status, row.exact_best, row.exact_bound = exact.status, exact.best, exact.bound
     row.exact_seconds = round(exact.seconds, 2)
     return exact
+
+
+def _inflated(exact: Exact, results: Mapping[str, Equilibrium]) -> bool:
+    """Whether SCIP's best point lies above a bound: by 1e-7 in every row it may, where a profit hangs on a tie."""
+    above = [r.upper_bound for r in results.values() if r.upper_bound is not None]
+    best = exact.best
+    return best is not None and any(best > b + EXACT * max(1.0, abs(b)) for b in above)
+
+
+def _closer(instance: Instance, routes: RouteSet, exact: Exact, row: Row, effort: Effort) -> Exact:
+    """The answer with the best point of a second, longer run whose rows are met a hundred times better; where that
+    finds none, the first one stands, and so does the charge."""
+    again = exact_minlp(
+        instance, LONGER * effort.exact, routes=routes, feasibility=tolerances.PRIMAL_FEASIBILITY
+    )
+    if again.best is None:
+        return exact
+    row.exact_best = again.best
+    row.exact_status = f"{exact.status}, {CLOSER}"
+    return replace(exact, best=again.best, prices=again.prices, status=row.exact_status)
 
 
 def _against_exact(exact: Exact, results: Mapping[str, Equilibrium], best: Found, row: Row) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 import instances
 from formulations.residuals import evaluate
+from formulations.routes import route_set
 from instances.model import Instance
 from mpec.exact_minlp import Exact, exact_minlp
 from mpec.exact_operator import operator_program
@@ -18,7 +21,7 @@ from mpec.orchestrator import solve_game
 from mpec.price_search import Found
 from mpec.random_games import Size, random_game
 from mpec.solvers import open_session
-from mpec.soundness import Effort, Kind, Row, _against_exact, check_game
+from mpec.soundness import Effort, Kind, Row, _against_exact, _closer, _inflated, check_game
 
 pytest.importorskip("pyscipopt", reason="SCIP is in the extra [scip]")
 
@@ -113,3 +116,23 @@ def test_a_bound_of_scip_below_an_exact_answer_is_refuted_and_nobody_is_measured
     exact = Exact(result.upper_bound + 1.0, worth - 1.0, None, "optimal", 0.0)
     _against_exact(exact, {"decomposed": result}, Found(worth, None, 1), row)
     assert len(row.violations) == 1
+
+
+def test_a_point_of_scip_above_a_bound_is_looked_for_again_and_a_false_bound_stays_charged() -> None:
+    """Game 976 of the long run: 190.2548 by SCIP at 1e-7 in every row, 190.2462 at 1e-9, 190.2454 by its prices'
+    exact answer; the bound was 190.2475."""
+    kind, effort = Kind(Size(2, 1, 1)), Effort(exact=5.0)
+    game = kind.game(4)
+    result = solve_game(game, SolveOptions(time_limit=20.0, say=lambda _: None))
+    assert result.lower_bound is not None
+    assert result.upper_bound is not None
+    worth = result.lower_bound
+    for upper, faults in ((result.upper_bound, 0), (worth - 1.0, 1)):
+        stated = {"decomposed": replace(result, lower_bound=None, upper_bound=upper)}
+        row = Row(4, str(kind), "dlmp", 0.0, 1, 1, 1)
+        exact = Exact(result.upper_bound + 1.0, result.upper_bound + 2.0, None, "timelimit", 0.0)
+        assert _inflated(exact, stated)
+        closer = _closer(game, route_set(game), exact, row, effort)
+        assert closer.best == pytest.approx(worth, rel=1e-4)
+        _against_exact(closer, stated, Found(worth, None, 1), row)
+        assert len(row.violations) == faults
