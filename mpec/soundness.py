@@ -12,8 +12,8 @@ and look whether true equilibria lie inside the hours' relaxations (mpec.contain
     outside      a true equilibrium outside the relaxation
     crash        an exception
 
-Games are drawn in several kinds (:data:`KINDS`): small and large ones, some with rivals' stations, some with prices
-on a grid. Rows go to games.csv one by one; games that it holds already are not run again. README.md has the counts.
+Games are drawn in several kinds (mpec.soundness_games): small and large ones, some with rivals' stations, some with
+prices on a grid. Rows go to games.csv one by one; games that it holds already are not run again. README.md has the counts.
 A solve that its time limit stops must state a valid bound all the same.
 """
 
@@ -24,7 +24,7 @@ import csv
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, fields, replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -42,101 +42,21 @@ from mpec.exact_minlp import Exact, exact_minlp
 from mpec.followers.answer import Follower
 from mpec.indicators import indicators
 from mpec.judging import judge
-from mpec.options import Method, SolveOptions
+from mpec.options import SolveOptions
 from mpec.orchestrator import solve_game
 from mpec.price_search import Found, best_price, within_caps
-from mpec.random_games import Size, random_game, with_rivals, with_steps
-from mpec.soundness_table import REFUTED, summary
+from mpec.random_games import Size
+from mpec.soundness_games import Effort, Kind, Row, drawn_kind
+from mpec.soundness_table import CLOSER, REFUTED, summary
 
 CLOSE = 1e-9
 """Relative rounding allowed between an exact answer's profit and an upper bound."""
 
 LONGER = 4.0
-CLOSER = "best point found again at a tighter tolerance"
+"""Times the seconds for SCIP that its second look may take."""
 
 EXACT = 2e-5
 """The same between an interval and SCIP's, whose products are 0 to 1e-7 only; relative to 1 or the value."""
-
-
-@dataclass(frozen=True)
-class Effort:
-    """What is spent on a game: target gap, seconds per solve, prices on the grid (0: no search), prices for containment
-    (0: none), seconds for the exact MINLP (0: none, as without SCIP)."""
-
-    gap: float = 1e-3
-    seconds: float = 20.0
-    prices: int = 600
-    contained: int = 3
-    exact: float = 5.0
-    methods: tuple[Method, ...] = ("decomposed", "monolithic")
-
-    def __str__(self) -> str:
-        return (
-            f"gap {100 * self.gap:g} %, {self.seconds:g} s a solve, {self.exact:g} s for SCIP, {self.prices} prices on"
-            f" the grid, answers to {self.contained} prices looked for in the relaxations"
-        )
-
-
-@dataclass(frozen=True)
-class Kind:
-    """What a game is drawn as: its largest size, with rivals' stations, with prices on a grid."""
-
-    size: Size = field(default_factory=Size)
-    rivals: bool = False
-    steps: bool = False
-
-    def __str__(self) -> str:
-        size = f"{self.size.stations}-{self.size.periods}-{self.size.pairs}"
-        return size + "+rivals" * self.rivals + "+steps" * self.steps
-
-    def game(self, seed: int) -> Instance:
-        """The game of a seed, always the same."""
-        game = random_game(seed, self.size)
-        game = with_rivals(game, seed) if self.rivals else game
-        return with_steps(game, seed) if self.steps else game
-
-
-def drawn_kind(seed: int, size: Size) -> Kind:
-    """The kind that a long run gives a seed: three of seven of the full size, the rest at most 2-2-2; a fifth with
-    rivals, an eleventh with steps. 5, 7 and 11 have no factor in common with the tariffs' 3 and xi's 4."""
-    small = Size(min(size.stations, 2), min(size.periods, 2), min(size.pairs, 2))
-    return Kind(size if seed % 7 < 3 else small, seed % 5 == 4, seed % 11 == 10)
-
-
-@dataclass
-class Row:
-    """One game's outcome, as in rows.csv; empty where there is nothing."""
-
-    seed: int
-    size: str
-    tariff: str
-    xi: float
-    periods: int
-    stations: int
-    pairs: int
-    mechanisms: str = ""
-    routes: int = 0
-    best_found: float | None = None
-    prices_tried: int = 0
-    decomposed_verdict: str = ""
-    decomposed_lower: float | None = None
-    decomposed_upper: float | None = None
-    decomposed_gap: float | None = None
-    decomposed_seconds: float | None = None
-    monolithic_verdict: str = ""
-    monolithic_lower: float | None = None
-    monolithic_upper: float | None = None
-    monolithic_gap: float | None = None
-    monolithic_seconds: float | None = None
-    exact_status: str = ""
-    exact_best: float | None = None
-    exact_bound: float | None = None
-    exact_seconds: float | None = None
-    answers: int = 0
-    contained_checks: int = 0
-    effort: str = ""
-    processor_seconds: float | None = None
-    violations: list[str] = field(default_factory=list)
 
 
 def check_game(seed: int, kind: Kind | None = None, effort: Effort | None = None) -> Row:

@@ -11,11 +11,15 @@ REFUTED = "refuted"
 """What becomes of SCIP's status where the followers' exact answer to some prices earns more than its bound."""
 
 
+CLOSER = "best point found again at a tighter tolerance"
+"""What is added to SCIP's status where its first best point lay above a bound."""
+
+
 def summary(rows: Sequence[dict[str, str]]) -> str:
     """README.md of the results: what was run, counts, every violation."""
     bad = [r for r in rows if r["violations"]]
     kinds = Counter(text.split(":")[0] for r in bad for text in r["violations"].split(" | "))
-    again = sum("tighter tolerance" in r["exact_status"] for r in rows)
+    again = sum(CLOSER in r["exact_status"] for r in rows)
     closed = [r for r in rows if r["exact_status"].split(",")[0] in ("optimal", "infeasible")]
     lines = [
         "# Truth tests on random games",
