@@ -13,8 +13,8 @@ and look whether true equilibria lie inside the hours' relaxations (mpec.contain
     crash        an exception
 
 Games are drawn in several kinds (mpec.soundness_games): small and large ones, some with rivals' stations, some with
-prices on a grid. Rows go to games.csv one by one; games that it holds already are not run again. README.md has the counts.
-A solve that its time limit stops must state a valid bound all the same.
+prices on a grid. Rows go to games.csv one by one; games that it holds already are not run again. README.md has the
+counts. A solve that its time limit stops must state a valid bound all the same.
 """
 
 from __future__ import annotations
