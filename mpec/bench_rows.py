@@ -43,6 +43,22 @@ def _cell(name: str, value: str) -> str:
     return f"{float(value):,.1f}" if value and name in ("lower", "upper") else value
 
 
+def text_table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """A Markdown table of cells that are text already."""
+    body = ("| " + " | ".join(line) + " |" for line in (head, ["---"] * len(head), *lines))
+    return "\n".join(body) + "\n"
+
+
+def number(value: str) -> float | None:
+    """A row's number; blank is None."""
+    return float(value) if value else None
+
+
+def seconds_text(value: str) -> str:
+    """A row's seconds; blank: what they were to be of never happened."""
+    return f"{float(value):.0f} s" if value else "never"
+
+
 def reached(result: Equilibrium, gap: float) -> float | None:
     """Seconds until an interval with at most this gap stood; None: never."""
     for step in result.bounds:

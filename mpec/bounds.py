@@ -9,7 +9,11 @@ For  V(p) = min f(x, p)  s.t.  A x + F p >= b  with optimal multipliers mu >= 0:
 * single rows: stationarity A'mu = c with mu >= 0, by interval propagation;
 * LPs over the dual polyhedron {A'mu = c, mu >= 0, Slater rows}.
 
-Every LP value is a safe bound recomputed from its duals (mpec.solvers.polytope).
+Every LP value is a safe bound recomputed from its duals (mpec.solvers.polytope). A bound is ``exact`` where every one
+of them is free of rounding errors, every sum beside them is rounded outwards, and the affine points are feasible in
+exact arithmetic, not to a tolerance: V(p) <= f(xbar(p)) and s_i(p) >= 0 are worth nothing otherwise. A point that
+breaks a row by rounding stands for its mixture with another one that has slack there, a share of at most
+:data:`MIXED`; what that moves is allowed for.
 """
 
 from __future__ import annotations
@@ -17,14 +21,19 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 import scipy.sparse as sp
 
 from mpec import tolerances
 from mpec.complementarity import Bound
+from mpec.exact_sums import UNIT, upwards
 from mpec.optimiser import Array, Inequalities, as_inequalities
 from mpec.solvers.polytope import Polytope, propagate
+
+MIXED = 1e-12
+"""Share of another point that may mend a point's rounding."""
 
 
 @dataclass(frozen=True)
@@ -50,11 +59,13 @@ class Dropped:
 
 @dataclass(frozen=True)
 class SlaterRow:
-    """sum_i slack_i mu_i <= right, from an affine point; slack (m,) are lower bounds over the box."""
+    """sum_i slack_i mu_i <= right, from an affine point; slack (m,) are lower bounds over the box. ``exact``: no
+    rounding error is in the right side."""
 
     name: str
     slack: Array
     right: float
+    exact: bool = True
 
 
 def primal_polytope(
@@ -74,13 +85,21 @@ def primal_polytope(
     if points:
         cuts = [np.concatenate([o.cost, -(point.on_given.T @ o.cost)]) for point in points]
         right = np.array([float(o.cost @ point.origin) for point in points])
+        blur = _cost_rounding(o.cost, points, given_low, given_high)
         matrix = sp.vstack([matrix, sp.csr_matrix(np.array(cuts))]).tocsr()
         low = np.concatenate([low, np.full(len(points), -math.inf)])
-        high = np.concatenate([high, right + tolerances.BOUND_MARGIN * (1.0 + np.abs(right))])
+        high = np.concatenate([high, right + blur + tolerances.BOUND_MARGIN * (1.0 + np.abs(right))])
     lower = np.concatenate([np.full(n, -math.inf), given_low])
     upper = np.concatenate([np.full(n, math.inf), given_high])
     lower, upper = propagate(matrix, low, high, lower, upper)
     return Polytope(matrix, low, high, lower, upper)
+
+
+def _cost_rounding(cost: Array, points: Sequence[AffinePoint], low: Array, high: Array) -> Array:
+    """What rounding, and mending it, may have done to each f(xbar(p)) anywhere in the box (Higham 2002, gamma_k)."""
+    farthest = np.maximum(np.abs(low), np.abs(high))
+    size = np.array([np.abs(cost) @ (np.abs(q.origin) + np.abs(q.on_given) @ farthest) for q in points])
+    return np.asarray((len(cost) + len(farthest) + 4) * UNIT * size + 2.0 * MIXED * size.max(initial=0.0))
 
 
 def _linear(rows: Inequalities) -> bool:
@@ -125,10 +144,14 @@ def drop_never_binding(
 
 
 def _least(matrix: sp.csr_matrix, lower: Array, upper: Array) -> Array:
-    """Least activity of each row over the box."""
+    """Least activity of each row over the box, rounded downwards."""
     coo = matrix.tocoo()
     terms = coo.data * np.where(coo.data > 0, lower[coo.col], upper[coo.col])
-    return np.bincount(coo.row, terms, minlength=matrix.shape[0])
+    size = np.bincount(coo.row, np.abs(terms), minlength=matrix.shape[0])
+    blur = (
+        (np.bincount(coo.row, minlength=matrix.shape[0]) + 4) * UNIT * np.where(np.isfinite(size), size, 0.0)
+    )
+    return np.bincount(coo.row, terms, minlength=matrix.shape[0]) - blur
 
 
 def slack_bounds(
@@ -137,17 +160,21 @@ def slack_bounds(
     """Largest slack of every inequality row over the joint polyhedron of (x, p); None for equalities."""
     polytope = primal_polytope(rows, given_low, given_high, points)
     wide = sp.hstack([rows.matrix, rows.given_matrix]).tocsr()
-    most = -_least(-wide, polytope.lower, polytope.upper) - rows.right
+    most = np.nextafter(-_least(-wide, polytope.lower, polytope.upper) - rows.right, math.inf)
+    sound = exactly_feasible(rows, given_low, given_high, points)
     out: list[Bound | None] = []
     for i in range(rows.rows):
         if rows.equality[i]:
             out.append(None)
             continue
-        value = polytope.maximum(wide[i].toarray().ravel()) - float(rows.right[i])
-        source = "LP over the follower's and the given variables"
+        rounded = polytope.inexact
+        largest = polytope.maximum(wide[i].toarray().ravel())
+        value = math.nextafter(largest - float(rows.right[i]), math.inf)
+        source, exact = "LP over the follower's and the given variables", polytope.inexact == rounded
         if most[i] <= value:
-            value, source = float(most[i]), "intervals"
-        out.append(Bound(max(value, 0.0), source) if math.isfinite(value) or value < 0 else None)
+            value, source, exact = float(most[i]), "intervals", True
+        known = math.isfinite(value) or value < 0
+        out.append(Bound(max(value, 0.0), source, exact=sound and exact) if known else None)
     polytope.close()
     return out
 
@@ -166,13 +193,15 @@ def slater_rows(
     if not usable:
         return ()
     polytope = primal_polytope(rows, given_low, given_high, usable)
-    for point in usable:
+    blurs = _cost_rounding(o.cost, usable, given_low, given_high)
+    for point, blur in zip(usable, blurs, strict=True):
         least, _ = _slack_range(rows, given_low, given_high, point)
         gain = np.concatenate([-o.cost, point.on_given.T @ o.cost])
         right = polytope.maximum(gain) + float(o.cost @ point.origin)
         if math.isfinite(right):
-            slack = np.where(rows.equality, 0.0, np.maximum(least, 0.0))
-            out.append(SlaterRow(point.name, slack, max(right, 0.0)))
+            right += float(blur)
+            slack = np.where(rows.equality, 0.0, np.maximum(least, 0.0)) * (1.0 - 2.0 * MIXED)
+            out.append(SlaterRow(point.name, slack, max(right, 0.0), polytope.inexact == 0))
     polytope.close()
     return tuple(out)
 
@@ -190,18 +219,62 @@ def feasible_points(
     return tuple(out)
 
 
+def exactly_feasible(
+    rows: Inequalities, given_low: Array, given_high: Array, points: Sequence[AffinePoint]
+) -> bool:
+    """Whether those of the points that are used satisfy every row over the whole box in exact arithmetic, mixed with
+    at most :data:`MIXED` of one that does."""
+    whole = as_inequalities(rows.optimiser)
+    used = feasible_points(whole, given_low, given_high, points) if _linear(rows) else ()
+    least = [_slack_range(whole, given_low, given_high, point) for point in used]
+    broken: list[dict[int, float]] = []
+    for point, (low, high) in zip(used, least, strict=True):
+        doubtful = np.flatnonzero((low < 0.0) | (whole.equality & (high > 0.0)))
+        by = {int(i): _exactly_broken(whole, int(i), given_low, given_high, point) for i in doubtful}
+        broken.append({i: v for i, v in by.items() if v > 0.0})
+    kept = [low for (low, _), by in zip(least, broken, strict=True) if not by]
+    return all(
+        any(all(v <= 0.5 * MIXED * max(low[i], 0.0) for i, v in by.items()) for low in kept)
+        for by in broken
+        if by
+    )
+
+
+def _exactly_broken(rows: Inequalities, i: int, low: Array, high: Array, point: AffinePoint) -> float:
+    """By how much row i is broken at xbar(p) for some p of the box (infinite: an equality), by rational numbers."""
+    matrix, given = rows.matrix, rows.given_matrix
+    part, own = slice(*matrix.indptr[i : i + 2]), slice(*given.indptr[i : i + 2])
+    entries = list(zip(matrix.data[part].tolist(), matrix.indices[part].tolist(), strict=True))
+    by_given = dict(zip(given.indices[own].tolist(), given.data[own].tolist(), strict=True))
+
+    def value(x: Array, plus: float) -> Fraction:
+        return sum((Fraction(v) * Fraction(float(x[j])) for v, j in entries if x[j]), Fraction(plus))
+
+    least = most = value(point.origin, -float(rows.right[i]))
+    for k in range(len(low)):
+        slope = value(point.on_given[:, k], by_given.get(k, 0.0))
+        ends = slope * Fraction(float(low[k])), slope * Fraction(float(high[k]))
+        least, most = least + min(ends), most + max(ends)
+    if rows.equality[i]:
+        return math.inf if least < 0 or most > 0 else 0.0
+    return max(upwards(-least), 0.0)
+
+
 def _slack_range(
     rows: Inequalities, given_low: Array, given_high: Array, point: AffinePoint
 ) -> tuple[Array, Array]:
-    """Least and largest slack of every row at xbar(p) over the box; rounding noise of cancelled terms is
-    zeroed."""
+    """Least and largest slack of every row at xbar(p) over the box, rounded outwards; rounding noise of cancelled
+    terms is zeroed first."""
     on_x = rows.matrix @ point.on_given
     on_p = on_x + rows.given_matrix.toarray()
     size = abs(rows.matrix) @ np.abs(point.on_given) + np.abs(rows.given_matrix.toarray())
     on_p = sp.csr_matrix(np.where(np.abs(on_p) <= 1e-13 * size, 0.0, on_p))
     base = rows.matrix @ point.origin - rows.right
     low, high = np.asarray(given_low, dtype=float), np.asarray(given_high, dtype=float)
-    return base + _least(on_p, low, high), base - _least((-on_p).tocsr(), low, high)
+    fixed = abs(rows.matrix) @ np.abs(point.origin) + np.abs(rows.right)
+    noise = size @ np.maximum(np.abs(low), np.abs(high))
+    blur = (rows.matrix.shape[1] + 4) * UNIT * (fixed + noise) + 1e-13 * noise
+    return base + _least(on_p, low, high) - blur, base - _least((-on_p).tocsr(), low, high) + blur
 
 
 class DualPolyhedron:
@@ -226,6 +299,8 @@ class DualPolyhedron:
             )
         self.rows = rows
         self.slater = slater_rows(rows, given_low, given_high, points)
+        self.exact = all(row.exact for row in self.slater)
+        self.exact &= exactly_feasible(rows, given_low, given_high, points)
         count = rows.rows
         low = np.where(rows.equality, -math.inf, 0.0)
         high = np.full(count, math.inf)
@@ -237,7 +312,7 @@ class DualPolyhedron:
                 self._source[i] = (
                     f"Slater point '{row.name}': F / slack = {row.right:.6g} / {row.slack[i]:.6g}"
                 )
-            high = np.minimum(high, cap)
+            high = np.minimum(high, np.nextafter(cap, math.inf))
         matrix = rows.matrix.T.tocsr()
         right = np.array(rows.optimiser.cost, dtype=float)
         if self.slater:
@@ -272,7 +347,7 @@ class DualPolyhedron:
     def bounds(self) -> list[Bound | None]:
         high = self.polytope.upper
         return [
-            Bound(float(max(high[i], 0.0)), self._source[i])
+            Bound(float(max(high[i], 0.0)), self._source[i], exact=self.exact and not self.polytope.inexact)
             if math.isfinite(high[i]) and not self.rows.equality[i]
             else None
             for i in range(self.rows.rows)

@@ -253,7 +253,7 @@ def _notes(
     elif recheck.state == "undecided":
         notes.append(f"bound recheck undecided: {recheck.details}")
     if assumed:
-        notes.append(f"{len(assumed)} Ms are assumed, not proven: {', '.join(assumed[:5])}")
+        notes.append(f"{len(assumed)} Ms are assumed, or not proven exactly: {', '.join(assumed[:5])}")
     if ms.leaks:
         notes.append(
             f"{len(ms.leaks)} Ms leak through the integrality tolerance; that only loosens the bound."

@@ -213,6 +213,9 @@ def _add_result_commands(add: Callable[[str, str], argparse.ArgumentParser]) -> 
     certify = add("certify", "judge a stored result afresh")
     certify.add_argument("folder", type=Path, metavar="DIR")
     certify.add_argument("--recheck-bound", action="store_true", help="re-prove the upper bound")
+    certify.add_argument(
+        "--workers", type=_count, metavar="N", help="processes that re-prove the bound (default: the cores)"
+    )
     _solver_option(certify, default=None)
     _output_options(certify, folder=False)
 

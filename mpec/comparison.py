@@ -80,7 +80,9 @@ def compare(instance: Instance, options: SolveOptions, budget: Budget, *, force:
     ):
         options.say("exact: solving")
         exact = solve_game(instance, replace(options, out=exact_folder))
-        exact_judged = judge(exact, gap=options.gap, recheck=options.recheck, say=options.say)
+        exact_judged = judge(
+            exact, gap=options.gap, recheck=options.recheck, workers=options.workers, say=options.say
+        )
         result_folder.write(exact, exact_judged, exact_folder)
         heuristic = _heuristic(instance, options, budget, exact.seconds)
         heuristic_judged = judge(heuristic, gap=options.gap, say=options.say)

@@ -19,12 +19,14 @@ Array = np.ndarray
 class Bound:
     """An upper bound on a nonnegative quantity, with its derivation.
 
-    ``proven`` is False only where a user asserted the value: then no verdict may be CERTIFIED.
+    ``proven`` is False only where a user asserted the value: then no verdict may be CERTIFIED. ``exact``: every step
+    of the derivation was computed without rounding errors or rounded outwards.
     """
 
     value: float
     source: str
     proven: bool = True
+    exact: bool = False
 
     def __post_init__(self) -> None:
         if math.isnan(self.value):

@@ -70,6 +70,10 @@ def relaxed_day(
     else:
         session.prefer_interior_point()
     solved = session.solve(relax=True, time_limit=seconds)
+    if solved.row_duals is None and not basis:
+        # The interior point can get stuck where rows are nearly parallel; the simplex method doesn't.
+        session = HighsSession(day.model)
+        solved = session.solve(relax=True, time_limit=max(seconds - solved.seconds, 1.0))
     if basis is not None and solved.row_duals is not None:
         basis.clear()
         basis.update(session.basis_by_name())

@@ -225,6 +225,12 @@ class Decomposition:
         if self.sweep == 1:
             first_intervals_of_day(self)
         day = self._cuts(5 if self.sweep == 1 else 2)
+        if self.sweep == 1:
+            # A first interval, before the long search for better prices.
+            self._linear_bounds()
+            self.note("search prices")
+            if self.done():
+                return
         if day is not None:
             used = np.column_stack([p.route_flow for p in day.points]) > USED
             self.polish_at(np.column_stack([p.price for p in day.points]), sample=True, used=used)

@@ -9,6 +9,14 @@ Nothing here comes from the reformulation, its bounds or its relaxations: no M, 
     tariff `regulated`: the dual of max sum c P over the tariff's box and mean cap, which the leader pays.
 
 SCIP closes small games. On larger ones it gives an interval: `python -m mpec.exact_minlp INSTANCE`.
+
+At given prices (:func:`best_answer`) the followers are left alone, in the eps-game that bounds are stated for:
+
+    prices are numbers, so (15) is linear and no price multiplies a load; caps and steps are the giver's business;
+    (31) as SOS1 sets of a flow and what its cost exceeds (1 + eps) cmin by; P <= S cos phi (1 + eps);
+    the operator: SOS1 sets of every row's slack and its dual, every column and its reduced cost, in place of equal
+    objectives, whose product is met to the tolerance only and pairs therefore to its root; what all stations pay is
+    then cost - (dual objective without the loads), linear.
 """
 
 from __future__ import annotations
@@ -27,11 +35,12 @@ from formulations.routes import RouteSet, route_set
 from instances.model import Instance, Road, Scenario, Station
 from mpec import tolerances
 from mpec.exact_operator import operator_program
-from mpec.solvers.session import SolverMissing
+from mpec.solvers.session import SolverError, SolverMissing
 
 Array = np.ndarray
 
-"""SCIP's feasibility tolerance: products that should be 0 may be this large."""
+ENDED = 1e-6
+"""Relative gap at which the answers to given prices count as solved to their end."""
 
 
 @dataclass(frozen=True)
@@ -53,10 +62,37 @@ def exact_minlp(
     time_limit: float,
     *,
     routes: RouteSet | None = None,
-    feasibility: float = tolerances.MIP_FEASIBILITY,
 ) -> Exact:
-    """Solve the game by SCIP's spatial branch and bound, rows met to ``feasibility``. Raises SolverMissing without
-    PySCIPOpt."""
+    """Solve the game by SCIP's spatial branch and bound. Raises SolverMissing without PySCIPOpt, SolverError where
+    SCIP breaks off."""
+    return _solved(instance, time_limit, routes, None, tolerances.MIP_FEASIBILITY)
+
+
+def best_answer(
+    instance: Instance, prices: Array, time_limit: float, *, routes: RouteSet | None = None
+) -> Exact:
+    """What the followers' answers to prices (M, T), money/kWh, can earn the leader at most, in the eps-game.
+
+    Every answer to prices that differ by far less than eps is among them, so that a tie which only rounding breaks
+    is still one. So near to what arithmetic can tell apart SCIP breaks off at times, or calls infeasible what isn't:
+    where it ends without a point it is asked again at ten times the tolerance, and that word is taken (status "error"
+    where it breaks off twice). Raises SolverMissing without PySCIPOpt.
+    """
+    for feasibility in (tolerances.PRIMAL_FEASIBILITY, 10.0 * tolerances.PRIMAL_FEASIBILITY):
+        try:
+            answer = _solved(instance, time_limit, routes, prices, feasibility)
+        except SolverMissing:
+            raise
+        except SolverError:
+            answer = Exact(None, None, prices, "error", 0.0)
+        if answer.best is not None:
+            break
+    return answer
+
+
+def _solved(
+    instance: Instance, time_limit: float, routes: RouteSet | None, prices: Array | None, feasibility: float
+) -> Exact:
     try:
         import pyscipopt
     except ImportError as error:
@@ -64,19 +100,26 @@ def exact_minlp(
             "The exact MINLP needs SCIP; install it with: pip install 'evcs-mpec[scip]'"
         ) from error
     began = time.perf_counter()
-    game = _Game(pyscipopt, instance, routes or route_set(instance))
+    game = _Game(pyscipopt, instance, routes or route_set(instance), prices)
     game.model.setParam("numerics/feastol", feasibility)
+    if prices is not None:
+        game.model.setParam("limits/gap", ENDED)
     game.write()
     game.model.setParam("limits/time", max(time_limit - (time.perf_counter() - began), 1.0))
-    game.model.optimize()
+    try:
+        game.model.optimize()
+    except Exception as error:
+        # PySCIPOpt has no type of its own for what SCIP gives up on.
+        raise SolverError(f"SCIP broke off: {error}") from error
     return game.read(time.perf_counter() - began)
 
 
 class _Game:
     """The MINLP under construction; one attribute per quantity of the game."""
 
-    def __init__(self, scip: Any, instance: Instance, routes: RouteSet) -> None:
-        self.scip, self.instance, self.routes = scip, instance, routes
+    def __init__(self, scip: Any, instance: Instance, routes: RouteSet, given: Array | None) -> None:
+        self.scip, self.instance, self.routes, self.given = scip, instance, routes, given
+        self.epsilon = 0.0 if given is None else tolerances.EPSILON
         self.model: Any = scip.Model("exact game")
         self.model.hideOutput()
         self.terms: list[Any] = []
@@ -87,9 +130,12 @@ class _Game:
         """All hours, what couples them, and the profit."""
         instance, model = self.instance, self.model
         periods = range(len(instance.periods))
-        self.price = [[self._price(s, t) for t in periods] for s in instance.stations]
+        if self.given is None:
+            self.price = [[self._price(s, t) for t in periods] for s in instance.stations]
+        else:
+            self.price = self.given.tolist()
         for station, row in zip(instance.stations, self.price, strict=True):
-            if station.price_mean_max is not None:
+            if station.price_mean_max is not None and self.given is None:
                 model.addCons(self.scip.quicksum(row) <= len(row) * station.price_mean_max)
         residual: list[Any] = [instance.users.initial_residual] * len(instance.pairs)
         ceiling = np.full(len(instance.pairs), instance.users.initial_residual)
@@ -162,7 +208,9 @@ class _Game:
                 self._wardrop(t, n, rows, flow, cost)
         load = []
         for m, station in enumerate(instance.stations):
-            power = model.addVar(f"load {station.id} {t}", lb=0.0, ub=station.capacity_kw)
+            power = model.addVar(
+                f"load {station.id} {t}", lb=0.0, ub=station.capacity_kw * (1.0 + self.epsilon)
+            )
             model.addCons(
                 power
                 == self.scip.quicksum(
@@ -209,15 +257,19 @@ class _Game:
         return cost, spent
 
     def _wardrop(self, t: int, n: int, rows: Array, flow: list[Any], cost: list[Any]) -> None:
-        """(31): w >= 0, c - cmin >= 0, at most one of them above 0."""
+        """(31): w >= 0, c - cmin >= 0, at most one of them above 0 (at given prices: above eps cmin)."""
         cheapest = self.model.addVar(f"cmin {n} {t}", lb=0.0, ub=None)
         for k in rows:
             excess = self.model.addVar(f"excess {k} {t}", lb=0.0, ub=None)
-            self.model.addCons(excess == cost[k] - cheapest)
+            if self.given is None:
+                self.model.addCons(excess == cost[k] - cheapest)
+            else:
+                self.model.addCons(cost[k] - cheapest >= 0.0)
+                self.model.addCons(excess >= cost[k] - (1.0 + self.epsilon) * cheapest)
             self.model.addConsSOS1([flow[k], excess])
 
     def _operator(self, t: int, scenario: Scenario, load: list[Any]) -> None:
-        """(4)-(13) and its dual at equal objectives; the leader pays the price times the load."""
+        """(4)-(13), its dual, and that both are optimal; the leader pays the price times the load."""
         instance, model = self.instance, self.model
         lp = operator_program(instance, instance.periods[t], scenario)
         name = f"{scenario.id} {t}"
@@ -232,13 +284,13 @@ class _Game:
             for end, sign in sides:
                 if not math.isfinite(end):
                     continue
-                if lower == upper:
-                    model.addCons(body == end)
-                else:
-                    model.addCons(sign * body >= sign * end)
                 y = model.addVar(
                     f"dual {row} {sign:+.0f} {name}", lb=None if lower == upper else 0.0, ub=None
                 )
+                if lower == upper:
+                    model.addCons(body == end)
+                else:
+                    self._pair(sign * body - sign * end, y)
                 for c, v in terms.items():
                     column_of[c].append(sign * v * y)
                 dual_value.append(sign * end * y)
@@ -246,19 +298,42 @@ class _Game:
                     price[m].append(-sign * v * y)
         for c, cost in lp.cost.items():
             reduced = cost - self.scip.quicksum(column_of[c])
-            model.addCons(reduced == 0.0 if c in lp.free else reduced >= 0.0)
-        bill, mine = [], []
+            if c in lp.free:
+                model.addCons(reduced == 0.0)
+            else:
+                self._pair(reduced, x[c])
+        spent = self.scip.quicksum(cost * x[c] for c, cost in lp.cost.items())
+        self._bill(t, scenario, load, price, spent - self.scip.quicksum(dual_value))
+
+    def _pair(self, slack: Any, other: Any) -> None:
+        """A slack >= 0 and what is 0 where it is not: by equal objectives, or at given prices as an SOS1 set."""
+        if self.given is None:
+            self.model.addCons(slack >= 0.0)
+            return
+        left = self.model.addVar(lb=0.0, ub=None)
+        self.model.addCons(left == slack)
+        self.model.addConsSOS1([left, other])
+
+    def _bill(
+        self, t: int, scenario: Scenario, load: list[Any], price: dict[int, list[Any]], left: Any
+    ) -> None:
+        """What the leader's stations pay; ``left`` is the cost less the dual objective without the loads' share,
+        which is what all stations pay together."""
+        instance, model = self.instance, self.model
+        bill: list[Any] = []
+        rivals: list[Any] = []
         for m, station in enumerate(instance.stations):
             # The emergency supply's dual row: no price above VOLL.
-            c = model.addVar(f"c {station.id} {name}", lb=None, ub=instance.feeder.voll_per_kwh)
+            c = model.addVar(f"c {station.id} {scenario.id} {t}", lb=None, ub=instance.feeder.voll_per_kwh)
             model.addCons(c == self.scip.quicksum(price[m]))
-            bill.append(c * load[m])
-            if station.owner == "leader":
-                mine.append(bill[-1])
-        spent = self.scip.quicksum(cost * x[c] for c, cost in lp.cost.items())
-        total = self.scip.quicksum(dual_value) + self.scip.quicksum(bill)
-        model.addCons(spent <= total)
-        self._earn(-instance.period_h * scenario.probability, self.scip.quicksum(mine))
+            if self.given is None or station.owner == "rival":
+                (rivals if station.owner == "rival" else bill).append(c * load[m])
+        factor = -instance.period_h * scenario.probability
+        if self.given is None:
+            model.addCons(left <= self.scip.quicksum(bill + rivals))
+            self._earn(factor, self.scip.quicksum(bill))
+        else:
+            self._earn(factor, left - self.scip.quicksum(rivals))
 
     def _regulated(self, loads: list[list[Any]]) -> None:
         """bill = max {dt sum c P : c in its box, mean <= cap}, by its dual, which the leader minimises."""
@@ -293,7 +368,9 @@ class _Game:
         if model.getNSols() > 0:
             point = model.getBestSol()
             best = float(model.getSolObjVal(point))
-            prices = np.array([[model.getSolVal(point, p) for p in row] for row in self.price])
+            prices = self.given
+            if prices is None:
+                prices = np.array([[model.getSolVal(point, p) for p in row] for row in self.price])
         return Exact(best, bound if known else None, prices, status, seconds)
 
 
@@ -316,7 +393,7 @@ def main() -> int:
     return 0
 
 
-__all__ = ["Exact", "exact_minlp", "operator_program"]
+__all__ = ["Exact", "best_answer", "exact_minlp", "operator_program"]
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from mpec.exact_sums import UNIT
 from mpec.linear_model import LinearModel
 
 Array = np.ndarray
@@ -53,12 +54,15 @@ class Expression:
         return dense
 
     def interval(self, model: LinearModel) -> tuple[float, float]:
-        """Smallest and largest value over the columns' bounds."""
+        """Smallest and largest value over the columns' bounds, rounded outwards (Higham 2002, gamma_k)."""
         low = high = self.constant
+        size = abs(self.constant)
         for j, v in self.terms.items():
             a, b = v * model.lower[j], v * model.upper[j]
             low, high = low + min(a, b), high + max(a, b)
-        return low, high
+            size += max(abs(a), abs(b))
+        blur = (len(self.terms) + 4) * UNIT * size if np.isfinite(size) else 0.0
+        return low - blur, high + blur
 
 
 def add_row(

@@ -93,10 +93,10 @@ def _scaled(
     dropped: int,
     ceiling_kw: float,
 ) -> ScenarioProgram:
-    """Rows in p.u. have tiny slacks and huge multipliers: stretch them by a power of ten, exactly
-    reversible."""
+    """Rows in p.u. have tiny slacks and huge multipliers: stretch them by a power of two, which no
+    rounding can spoil."""
     widest = np.array([b.value if b is not None and np.isfinite(b.value) else 1.0 for b in slacks])
-    factor = np.where(widest < 10.0, 10.0 ** np.round(np.log10(1e3 / np.maximum(widest, 1e-3))), 1.0)
+    factor = np.where(widest < 10.0, 2.0 ** np.round(np.log2(1e3 / np.maximum(widest, 1e-3))), 1.0)
     factor[~rows.origin_is_row] = 1.0
     stretch = sp.diags(factor)
     scaled = replace(

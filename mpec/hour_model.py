@@ -2,7 +2,7 @@
 
 Every point of the eps-game whose quantities lie in the hour's intervals satisfies these rows, so the
 maximum over them bounds the hour's profit from above. What is nonlinear is held from both sides:
-road times by tangents and chords (29), residuals and the users' bill by McCormick rows (24), and the
+roads by the hull of their curves (29), residuals and the users' bill by McCormick rows (24), and the
 users' choice (31) by big-M pairs with derived Ms. Value-function cuts hold the bill from above.
 
 Revenue:  dt * sum_rs (cmin Wmod - kappa V - outside_cost w_out),  V = vehicle-hours of the pair, less what is
@@ -11,23 +11,13 @@ paid to rivals, dt * sum posted price * P.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from formulations.congestion import RoadCost
 from formulations.prices import grid_ends, posted_payments, price_steps
 from formulations.routes import RouteSet
 from instances.model import Instance
-from mpec.envelopes import (
-    NARROW,
-    Pieces,
-    breakpoints,
-    convex_from_above,
-    convex_from_below,
-    piecewise_product,
-    roomy,
-)
+from mpec.envelopes import NARROW, breakpoints, piecewise_product, roomy
 from mpec.expression import Expression, add_row
 from mpec.hour_dispatch import HourDispatch, add_dispatch
 from mpec.hour_state import HourBlock, HourState
@@ -35,6 +25,7 @@ from mpec.intervals import longest_stay
 from mpec.linear_model import LinearModel
 from mpec.residual_rows import add_residual_rows
 from mpec.rival_bill import cost_without_leader, rivals_share
+from mpec.road_rows import add_road_rows
 from mpec.tolerances import DELTA, EPSILON
 from mpec.value_cuts import add_value_cut
 
@@ -74,7 +65,7 @@ class HourBuilder:
         self.block = self._columns()
         self._price_grid()
         self._flow_rows()
-        self._road_rows()
+        add_road_rows(self)
         add_residual_rows(self)
         self._bill_rows()
         self._choice_rows()
@@ -165,7 +156,6 @@ class HourBuilder:
             road_flow=blank(road_count),
             road_time=blank(road_count),
             road_hours=blank(road_count),
-            potential=blank(road_count),
             route_flow=blank(len(self.routes.routes)),
             chosen=blank(len(self.routes.routes)),
             slack={},
@@ -199,18 +189,9 @@ class HourBuilder:
             block.road_time[a] = model.add_variable(self.name("time", road), *time)
             hours = roomy(float(low * self.fast[a]), float(high * self.slow[a]))
             block.road_hours[a] = model.add_variable(self.name("road_hours", road), *hours)
-            ends = self.roads.integral(self._spread(int(a), [low, high]))[a]
-            potential = roomy(float(ends[0]), float(ends[1]))
-            block.potential[a] = model.add_variable(self.name("potential", road), *potential)
         for k in self.used:
             block.route_flow[k] = self._one("route_flow", int(k), int(k))
         return block
-
-    def _spread(self, a: int, points: Sequence[float] | Array) -> Array:
-        """``points`` on road a as a flow array (A, K) for RoadCost."""
-        flows = np.zeros((len(self.instance.roads), len(points)))
-        flows[a] = points
-        return flows
 
     def _flow_rows(self) -> None:
         """(27), (22), (23) and (26); what the eps-game lets stray is the width of the rows."""
@@ -223,8 +204,9 @@ class HourBuilder:
             add_row(model, self.name("road_flow", self.instance.roads[a].id), row, 0.0, room)
         for m, station in enumerate(self.instance.stations):
             kwh = routes.plan_kwh[self.used, m]
-            row = Expression().add(block.load[m]).add_all(block.route_flow[self.used], -kwh)
-            add_row(model, self.name("load", station.id), row, 0.0, max(stray * self.most_kwh, NARROW))
+            unit = self._load_unit(m)
+            row = Expression().add(block.load[m], unit).add_all(block.route_flow[self.used], -unit * kwh)
+            add_row(model, self.name("load", station.id), row, 0.0, max(unit * stray * self.most_kwh, NARROW))
         for n in self.pairs:
             mine = self.routes_of(n)
             row = Expression().add(block.modified[n]).add_all(block.route_flow[mine], -np.ones(len(mine)))
@@ -234,50 +216,13 @@ class HourBuilder:
             demand = self.instance.demand(self.instance.pairs[n], self.instance.periods[self.state.t])
             add_row(model, self.name("modified", n), row, demand, demand)
 
+    def _load_unit(self, m: int) -> float:
+        """A power of two that makes the largest load at least 100: a row's least width is then the same in any unit."""
+        high = float(self.box.high["load"][m])
+        return float(2.0 ** max(np.ceil(np.log2(100.0 / high)), 0.0)) if high > 0.0 else 1.0
+
     def routes_of(self, n: int) -> Array:
         return np.asarray(self.used[self.routes.pair[self.used] == n])
-
-    def _road_rows(self) -> None:
-        """(29) from both sides: tangents of t, x t and the potential; chords of t and x t."""
-        block, model = self.block, self.model
-        for a in self.varying:
-            low, high = float(self.box.low["road_flow"][a]), float(self.box.high["road_flow"][a])
-            ends = np.array(breakpoints(low, high, self.state.road_points.get(int(a), ())))
-            pieces = Pieces(
-                model, self.name("x", self.instance.roads[a].id), int(block.road_flow[a]), ends.tolist()
-            )
-            extra = [p for p in self.state.tangents.get(int(a), ()) if low < p < high]
-            middle = 0.5 * (ends[:-1] + ends[1:])
-            points = np.unique(np.concatenate([ends, middle, extra]))
-            if high - low <= NARROW * max(1.0, high):
-                points = ends
-            time, slope, integral = self._functions(int(a))
-            x, name = int(block.road_flow[a]), self.name("road", self.instance.roads[a].id)
-            t, g, b = (int(c[a]) for c in (block.road_time, block.road_hours, block.potential))
-
-            def hours(p: Array, time=time) -> Array:  # type: ignore[no-untyped-def]
-                return np.asarray(p * time(p))
-
-            def hours_slope(p: Array, time=time, slope=slope) -> Array:  # type: ignore[no-untyped-def]
-                return np.asarray(time(p) + p * slope(p))
-
-            convex_from_below(model, f"{name}.time", x, t, points, time, slope)
-            convex_from_below(model, f"{name}.hours", x, g, points, hours, hours_slope)
-            convex_from_below(model, f"{name}.potential", x, b, points, integral, time)
-            convex_from_above(model, f"{name}.time", pieces, t, time)
-            convex_from_above(model, f"{name}.hours", pieces, g, hours)
-
-    def _functions(self, a: int):  # type: ignore[no-untyped-def]
-        def time(p: Array) -> Array:
-            return np.asarray(self.roads.time(self._spread(a, p))[a])
-
-        def slope(p: Array) -> Array:
-            return np.asarray(self.roads.derivative(self._spread(a, p))[a])
-
-        def integral(p: Array) -> Array:
-            return np.asarray(self.roads.integral(self._spread(a, p))[a])
-
-        return time, slope, integral
 
     def _bill_rows(self) -> None:
         """cmin Wmod, exact where Wmod is a constant, else McCormick over pieces of cmin."""
@@ -334,6 +279,8 @@ class HourBuilder:
                 over = kappa * float(self.over_h[k])
                 few = EPSILON * max(float(box.high["cheapest"][n]), 0.0) + over
                 big = min(float(box.high["slack"][k]) + over, slack.interval(model)[1])
+                # What adding up in floating point can miss, with room.
+                big += 1e-12 * (abs(big) + abs(slack.constant))
                 if big <= few * (1 + 1e-3) + 1e-8:
                     # Never dearer than that: a binary would carry a coefficient of nothing but rounding.
                     continue

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from formulations.congestion import RoadCost
 from formulations.routes import RouteSet
 from instances.model import Instance
 from mpec.coupling import Multipliers
@@ -206,8 +207,31 @@ def with_bill_cuts(state: HourState, operator: DispatchSolver, loads: Sequence[A
 
 
 def with_cuts(users: Users, solver: DispatchSolver | None, state: HourState, point: HourPoint) -> HourState:
-    """The state with a value-function cut at the point's prices and a tangent of V at its loads."""
+    """The state with a value-function cut at the point's prices, tangents of V at its loads and of its roads."""
+    state = with_tangents(users.routes.instance, state, point)
     return with_reference(solver, state, reference_at(users, point).shares, np.nan_to_num(point.load))
+
+
+MOST_TANGENTS = 12
+"""Tangents a road keeps beside those that it has anyway."""
+
+SHORT = 3e-6
+"""A road whose time and vehicle-hours are too small by more than this share of what all users pay gets a tangent: a
+value-function cut is worth what the potential at the point is worth."""
+
+
+def with_tangents(instance: Instance, state: HourState, point: HourPoint) -> HourState:
+    """The state with tangents where the point's roads are faster than they can be."""
+    kappa, flow = instance.users.kappa_per_h, np.nan_to_num(point.road_flow)
+    true = RoadCost.of(instance).time(flow)
+    missed = np.maximum(true - point.road_time, 0.0) * flow + np.maximum(true * flow - point.road_hours, 0.0)
+    least = SHORT * float(np.abs(np.nan_to_num(point.bill)).sum())
+    tangents = dict(state.tangents)
+    for a in np.flatnonzero(kappa * np.nan_to_num(missed) > least):
+        known, x = tangents.get(int(a), ()), float(flow[a])
+        if all(abs(x - p) > 1e-3 * max(x, 1.0) for p in known):
+            tangents[int(a)] = (*known, x)[-MOST_TANGENTS:]
+    return replace(state, tangents=tangents)
 
 
 def with_reference(solver: DispatchSolver | None, state: HourState, shares: Array, load: Array) -> HourState:

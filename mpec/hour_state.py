@@ -50,7 +50,6 @@ class HourBlock:
     road_flow: Array
     road_time: Array
     road_hours: Array
-    potential: Array
     route_flow: Array
     chosen: Array
     load: Array

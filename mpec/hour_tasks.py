@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from formulations.prices import has_steps
 from formulations.routes import RouteSet
 from instances.model import Instance
 from mpec.claims import Local
@@ -31,7 +32,7 @@ from mpec.hour_solve import (
     with_cuts,
 )
 from mpec.hour_state import HourState
-from mpec.refinement import refine, worst_choices
+from mpec.refinement import point_errors, refine, worst_choices
 from mpec.solvers.careful import solve_milp
 from mpec.tolerances import EPSILON
 
@@ -116,8 +117,8 @@ class _Rounds:
         if point is None or solved.x is None:
             return outcome, state
         self.point = point
-        refined, error = refine(routes, state, point)
-        refined, missed = worst_choices(block, refined, solved.x, least=0.02 * self.enough)
+        refined, error = refine(routes, state, point, least=WORTH * self.enough)
+        refined, missed = worst_choices(block, refined, solved.x, least=WORTH * self.enough)
         error += missed
         pairs: list[str] = []
         if block.dispatch is not None:
@@ -174,7 +175,10 @@ def sharpen(
         _close(closing, work, enough, effort)
         best = HourBound(state.t, closing.bound, None, None, 0.0, "closing", (0, 0, 0))
         return _sharpened(state, closing, best, closing.proven, work, effort.used())
-    best, best_state, state = _first_rounds(work, state, cutoffs, known, effort)
+    if known is None or has_steps(routes.instance):
+        best, best_state, state = _first_rounds(work, state, cutoffs, effort)
+    else:
+        best, best_state, state = _linear_rounds(work, state, cutoffs, known, effort)
     if known is not None and best.bound == -np.inf:
         # The known equilibrium refutes the solver's "infeasible": the LP's bound stands.
         linear = bound_hour(routes, state, work.dispatch, multipliers, cutoffs, relax=True)
@@ -220,29 +224,47 @@ def _sharpened(
     return Sharpened(state, proven, best, seconds, work.error, work.dispatch, proof, closing)
 
 
+def _linear_rounds(
+    work: _Rounds, state: HourState, cutoffs: tuple[Cutoff, ...], known: float, effort: Effort
+) -> tuple[HourBound, HourState, HourState]:
+    """Cuts and tangents at the LP's points: the best bound, the state that gave it, and the state to go on with."""
+    best: HourBound | None = None
+    best_state = state
+    for _ in range(LINEAR_ROUNDS):
+        outcome = bound_hour(work.routes, state, work.dispatch, work.multipliers, cutoffs, relax=True)
+        effort.spend(LP_SECONDS)
+        gain = np.inf if best is None else best.bound - outcome.bound
+        if best is None or outcome.bound < best.bound:
+            best, best_state = outcome, state
+        if outcome.point is None:
+            break
+        work.point, work.error = outcome.point, point_errors(work.routes, outcome.point).total
+        if best.bound - known <= work.enough or gain < 0.02 * (best.bound - known):
+            break
+        state = with_cuts(work.users, work.operator, state, outcome.point)
+    assert best is not None
+    return best, best_state, state
+
+
 def _first_rounds(
-    work: _Rounds,
-    state: HourState,
-    cutoffs: tuple[Cutoff, ...],
-    known: float | None,
-    effort: Effort,
+    work: _Rounds, state: HourState, cutoffs: tuple[Cutoff, ...], effort: Effort
 ) -> tuple[HourBound, HourState, HourState]:
     """MILPs with refinement: the best bound, the state that gave it, and the state to go on with."""
     seconds, enough = effort.left(), work.enough
     best: HourBound | None = None
     best_state = state
-    for done in range(1, (FEW_ROUNDS if known is not None else FIRST_ROUNDS) + 1):
+    for done in range(1, FIRST_ROUNDS + 1):
         if done > 1 and effort.left() < 0.15 * seconds:
             break
         size_of = max(abs(best.bound) if best and np.isfinite(best.bound) else 1e3, 1.0)
-        limit = 0.6 * effort.left() if known is None else min(0.3 * effort.left(), SHORT_MILP)
+        limit = 0.6 * effort.left()
         tried = state
         outcome, state = work.solve(state, cutoffs, size_of, effort.limits(limit))
         effort.spend(_nominal(outcome, limit))
         gain = np.inf if best is None else best.bound - outcome.bound
         if best is None or outcome.bound < best.bound:
             best, best_state = outcome, tried
-        if outcome.point is None or work.settled or (known is not None and best.bound - known <= enough):
+        if outcome.point is None or work.settled:
             break
         if done > 2 and gain < 0.02 * enough and work.error <= 2.0 * enough:
             break
@@ -250,11 +272,14 @@ def _first_rounds(
     return best, best_state, state
 
 
+WORTH = 0.1
+"""What a breakpoint or a binary must mend, as a share of what is enough for the hour: each costs the MILP dearly."""
+
 FIRST_ROUNDS = 5
 """MILPs with refinement where no equilibrium of the hour is known."""
 
-FEW_ROUNDS = 3
-"""The same before interval LPs begin, where one is."""
+LINEAR_ROUNDS = 5
+"""LPs with cuts before interval LPs begin, where one is."""
 
 WIDE_OPEN = 5.0
 """An hour that is open by more than this many times what is enough is searched on before it is closed."""
@@ -267,35 +292,24 @@ SHORT_MILP = 5.0
 
 
 def _close(closing: Closing, work: _Rounds, enough: float, effort: Effort) -> None:
-    """Rounds of interval LPs above a level, a MILP where they stand still; then the next level: again a part of the way
-    from the bound to what is known, or a higher one where nothing comes of it."""
+    """Rounds of interval LPs above a level; then the next level: again a part of the way from the bound to what is
+    known, or a higher one where nothing comes of it. What is known comes first: that is soon seen to work, or not."""
     milps = True
     while closing.open > enough and effort.left() > 0.0:
-        idle = rounds = 0
-        # Rounds that change little, one after the other.
-        patience = 2 if closing.share >= 1.0 else 3
-        while not closing.reached and closing.open > enough and effort.left() > 0.0 and idle < patience:
+        all_the_way, idle, rounds = closing.share >= 1.0, 0, 0
+        while not closing.reached and closing.open > enough and effort.left() > 0.0 and idle < PATIENCE:
             before, width, solved = closing.open, closing.width(), closing.solved
             going, rounds = closing.shrink(), rounds + 1
             effort.spend(LP_SECONDS * (closing.solved - solved))
             if not going:
                 break
-            if closing.open < 0.8 * before or closing.width() < 0.95 * width:
+            if closing.open < 0.8 * before or (not all_the_way and closing.width() < 0.95 * width):
                 idle = 0
                 continue
             idle += 1
             closing.dull.clear()
-            # What a MILP refines serves all levels; it needn't be done for each.
-            if not milps or closing.share < 1.0 or closing.reached or effort.left() <= 0.0:
-                continue
-            limit = min(effort.left(), SHORT_MILP)
-            size_of = max(abs(closing.bound), 1.0)
-            outcome, refined = work.solve(closing.local, closing.cutoffs, size_of, effort.limits(limit))
-            effort.spend(_nominal(outcome, limit))
-            milps = outcome.status == "optimal"
-            if outcome.point is not None:
-                closing.take(outcome.bound)
-            closing.refined(refined, work.dispatch)
+        if milps and (not all_the_way or int(closing.local.box.usable.sum()) <= FEW_ROUTES):
+            milps = _refine_above(closing, work, enough, effort)
         if closing.reached and closing.level > closing.floor:
             closing.share = min(1.0, closing.share * (1.5 if rounds == 1 else 1.0))
         elif closing.share <= LEAST_SHARE:
@@ -304,6 +318,38 @@ def _close(closing: Closing, work: _Rounds, enough: float, effort: Effort) -> No
             closing.share = min(SECOND_SHARE, 0.5 * closing.share)
         closing.begin()
 
+
+def _refine_above(closing: Closing, work: _Rounds, enough: float, effort: Effort) -> bool:
+    """MILPs above the level, refined where their points are wrong: what is refined serves all levels. False once one
+    takes too long."""
+    last, idle = np.inf, 0
+    for _ in range(REFINED_ROUNDS):
+        if closing.reached or closing.open <= enough or effort.left() <= 0.0:
+            break
+        limit = min(effort.left(), SHORT_MILP)
+        size_of = max(abs(closing.bound), 1.0)
+        outcome, refined = work.solve(closing.local, closing.cutoffs, size_of, effort.limits(limit))
+        effort.spend(_nominal(outcome, limit))
+        if outcome.point is not None:
+            closing.take(outcome.bound)
+        closing.refined(refined, work.dispatch)
+        if outcome.status != "optimal":
+            return False
+        idle = 0 if last - outcome.bound > 0.02 * closing.open else idle + 1
+        if outcome.point is None or idle > PATIENCE:
+            break
+        last = outcome.bound
+    return True
+
+
+FEW_ROUTES = 40
+"""So few routes left: a MILP is soon solved, and comes before any level but the one that is known."""
+
+REFINED_ROUNDS = 8
+"""MILPs with refinement at one level at most."""
+
+PATIENCE = 2
+"""Rounds of interval LPs that change little, one after the other, before another level is tried."""
 
 SECOND_SHARE = 0.15
 """Where the way down to what is known can't be proved at once, this share of it is tried. In the hardest hours of the

@@ -22,16 +22,17 @@ def judge(
     recheck: bool = False,
     solver: Solver | None = None,
     pessimistic_seconds: float = SECONDS,
+    workers: int = 1,
     say: Callable[[str], None] = silent,
 ) -> Certificate:
     """Judge a result; with ``recheck`` its upper bound is re-proved first, by ``solver`` if one is named.
 
     Without a record of a bound there is nothing to re-prove. ``pessimistic_seconds`` bounds the search for
-    the followers' worst answer (0: none). Raises SolverMissing.
+    the followers' worst answer (0: none), ``workers`` the processes that re-prove hours. Raises SolverMissing.
     """
     outcome = None
     if recheck and equilibrium.bound_record is not None:
-        outcome = _rechecked(solver, say, thorough=False)(equilibrium)
+        outcome = _rechecked(solver, say, workers, thorough=False)(equilibrium)
     return certify(
         equilibrium.instance,
         equilibrium,
@@ -46,6 +47,7 @@ def judge_folder(
     *,
     recheck: bool = False,
     solver: Solver | None = None,
+    workers: int = 1,
     say: Callable[[str], None] = silent,
 ) -> Certificate:
     """Judge a stored result afresh, against the default gap, or a sharper one that it was solved for.
@@ -58,20 +60,22 @@ def judge_folder(
     _, certificate = certify_folder(
         folder,
         target_gap=min(float(gap), DEFAULT_GAP) if sensible and gap is not None else DEFAULT_GAP,
-        recheck=_rechecked(solver, say, thorough=True) if recheck else None,
+        recheck=_rechecked(solver, say, workers, thorough=True) if recheck else None,
     )
     return certificate
 
 
 def _rechecked(
-    solver: Solver | None, say: Callable[[str], None], *, thorough: bool
+    solver: Solver | None, say: Callable[[str], None], workers: int, *, thorough: bool
 ) -> Callable[[Equilibrium], RecheckOutcome]:
     """The recheck as the judge takes it: a function of the result."""
     from mpec.recheck import recheck_bound
 
     def run(equilibrium: Equilibrium) -> RecheckOutcome:
         say("rechecking the upper bound")
-        outcome: RecheckOutcome = recheck_bound(equilibrium, solver=solver, say=say, thorough=thorough)
+        outcome: RecheckOutcome = recheck_bound(
+            equilibrium, solver=solver, say=say, thorough=thorough, workers=workers
+        )
         say(f"recheck {outcome.state}{': ' + outcome.details if outcome.details else ''}")
         return outcome
 

@@ -21,6 +21,7 @@ from mpec.bound_reading import RecordError, read_one_model
 from mpec.checks.record import RecheckOutcome
 from mpec.day_relaxation import build_day
 from mpec.equilibrium import Equilibrium
+from mpec.executors import Tasks
 from mpec.followers.answer import Follower
 from mpec.followers.dispatch import DispatchSolver
 from mpec.hour_dispatch import HourDispatch, hour_dispatch
@@ -30,7 +31,7 @@ from mpec.hour_tightening import tighten_hour
 from mpec.options import silent
 from mpec.price_search import within_caps
 from mpec.refinement import refine
-from mpec.replay import assumed_ms, recheck_derivation
+from mpec.replay import assumed_ms, exact_ms, recheck_derivation
 from mpec.replayed_hours import FINISH_SECONDS, OTHER_SEED, TOLERANCE, Refuted, second_bound
 from mpec.solvers import SolverError, SolverMissing, open_session
 
@@ -54,17 +55,23 @@ def recheck_bound(
     say: Callable[[str], None] = silent,
     thorough: bool = True,
     seconds: float = 3600.0,
+    workers: int = 1,
 ) -> RecheckOutcome:
     """Confirm, refute or leave undecided the upper bound of a result. Never raises for what the record holds.
 
     Without ``thorough`` the intervals are taken as they stand and only the final bounds are solved again: for a
-    record that this process made itself. Raises SolverMissing where the solver can't be used.
+    record that this process made itself. ``workers``: processes that prove hours side by side; the outcome is the
+    same with any number. Raises SolverMissing where the solver can't be used.
     """
     began = time.perf_counter()
     record = equilibrium.bound_record or {}
     name = solver or "highs"
+    # Before any solver runs in this process: the workers are copies of it.
+    tasks = Tasks(
+        min(workers, len(equilibrium.instance.periods)) if record.get("kind") == "decomposed" else 1
+    )
     try:
-        outcome = _recheck(equilibrium, record, name, say, thorough, began + seconds)
+        outcome = _recheck(equilibrium, record, name, say, thorough, began + seconds, tasks)
     except (Refuted, RecordError) as reason:
         outcome = RecheckOutcome("refuted", details=str(reason))
     except SolverMissing:
@@ -73,6 +80,8 @@ def recheck_bound(
         outcome = RecheckOutcome("undecided", details=f"the solver failed: {type(error).__name__}: {error}")
     except (KeyError, IndexError, TypeError, ValueError, AttributeError, AssertionError) as error:
         outcome = RecheckOutcome("refuted", details=f"the record of the bound can't be read: {error!r}")
+    finally:
+        tasks.close()
     return replace(outcome, solver=name, seconds=time.perf_counter() - began)
 
 
@@ -83,6 +92,7 @@ def _recheck(
     say: Callable[[str], None],
     thorough: bool,
     deadline: float,
+    tasks: Tasks,
 ) -> RecheckOutcome:
     kind = record.get("kind")
     routes = route_set(equilibrium.instance)
@@ -93,7 +103,7 @@ def _recheck(
     if kind == "decomposed":
         if equilibrium.upper_bound is None and record.get("upper_bound") is None and record.get("best") == -1:
             return RecheckOutcome("none", details="the run stopped before it had a bound")
-        return recheck_derivation(routes, equilibrium, record, solver, say, thorough, deadline)
+        return recheck_derivation(routes, equilibrium, record, solver, say, thorough, deadline, tasks)
     raise Refuted(f"no such kind of bound: {kind!r}")
 
 
@@ -132,7 +142,8 @@ def _recheck_monolithic(
         details = f"the solver's bound {bound!r} is FALSE: the judged point earns {point.profit!r}"
         return RecheckOutcome("undecided", details=details, assumed=assumed)
     if bound <= stated + TOLERANCE * (1.0 + abs(stated)):
-        return RecheckOutcome("confirmed", max(bound, stated), notes, assumed=assumed)
+        exact = exact_ms(dispatches)
+        return RecheckOutcome("confirmed", max(bound, stated), notes, assumed=assumed, exact_ms=exact)
     return RecheckOutcome(
         "undecided",
         bound,

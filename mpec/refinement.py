@@ -8,7 +8,7 @@ import numpy as np
 
 from formulations.congestion import RoadCost
 from formulations.routes import RouteSet
-from mpec.hour_solve import HourPoint
+from mpec.hour_solve import HourPoint, with_tangents
 from mpec.hour_state import HourBlock, HourState
 
 Array = np.ndarray
@@ -52,23 +52,18 @@ def refine(
     least: float = 1e-3,
     pieces: int = 8,
 ) -> tuple[HourState, float]:
-    """Breakpoints at the point for the worst roads and pairs; tangents everywhere. Returns the total error.
+    """Breakpoints at the point for the worst roads and pairs, tangents of roads that are too fast; the total error.
 
     A breakpoint closer than 2 % of the interval to another is not added; ``pieces`` caps each partition.
     """
     errors = point_errors(routes, point)
-    road_points, tangents = dict(state.road_points), dict(state.tangents)
+    road_points = dict(state.road_points)
     for a in np.argsort(-errors.roads)[:roads]:
         if errors.roads[a] > least:
             ends = float(state.box.low["road_flow"][a]), float(state.box.high["road_flow"][a])
             road_points[int(a)] = _insert(
                 road_points.get(int(a), ()), float(point.road_flow[a]), ends, pieces
             )
-    for a in np.flatnonzero(~np.isnan(point.road_flow)):
-        known = tangents.get(int(a), ())
-        x = float(point.road_flow[a])
-        if errors.roads[a] > 0.1 * least and all(abs(x - p) > 1e-3 * max(x, 1.0) for p in known):
-            tangents[int(a)] = (*known, x)[-12:]
     cheapest = dict(state.cheapest_points)
     for n in np.argsort(-errors.pairs)[:pairs]:
         if errors.pairs[n] > least:
@@ -79,9 +74,8 @@ def refine(
         if errors.stations[m] > least:
             ends = float(state.box.low["price"][m]), float(state.box.high["price"][m])
             prices[int(m)] = _insert(prices.get(int(m), ()), float(point.price[m]), ends, pieces)
-    new = replace(
-        state, road_points=road_points, tangents=tangents, cheapest_points=cheapest, price_points=prices
-    )
+    new = with_tangents(routes.instance, state, point)
+    new = replace(new, road_points=road_points, cheapest_points=cheapest, price_points=prices)
     return new, errors.total
 
 

@@ -1,9 +1,12 @@
-"""One hour of a bound's derivation, proven again: claims by this run's own LPs, bounds by its own LPs and MILPs."""
+"""One hour of a bound's derivation, proven again: claims by this run's own LPs, bounds by its own LPs and MILPs.
+
+An hour's proof needs nothing of the others' once its premises are there: it may run in any process.
+"""
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,7 +22,6 @@ from mpec.hour_solve import Cutoff, build_hour, certified_bound, relaxed_bound, 
 from mpec.hour_state import HourState
 from mpec.hour_tightening import FrozenRelaxation, plain
 from mpec.intervals import propagated
-from mpec.judged_hours import JudgedHour, excluded
 from mpec.linear_model import LinearModel
 from mpec.model_health import findings
 from mpec.solvers import open_session
@@ -37,63 +39,86 @@ class Refuted(Exception):
     """A part of the record is false; the message says which."""
 
 
-@dataclass
-class Replay:
-    """The state of a replay: hours as proven so far, and the cutoff that this run has proven."""
+@dataclass(frozen=True)
+class Premises:
+    """What an hour's proof may use: the instance's routes, and what this run has proven so far.
+
+    state       the hour's intervals as proven; its cuts are valid by themselves
+    cutoffs     rows that every day worth at least the judged one obeys, by bounds of this run
+    thorough    prove every claim; else they are taken as they stand (a record that this process made itself)
+    """
 
     routes: RouteSet
-    states: list[HourState]
-    dispatches: list[HourDispatch]
+    state: HourState
+    dispatch: HourDispatch
+    cutoffs: tuple[Cutoff, ...]
     solver: str
     deadline: float
-    judged: list[JudgedHour]
-    lower: float
-    cutoff: tuple[Multipliers, list[float]] | None = None
-    totals: dict[int, tuple[Multipliers, list[float], float]] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
-
-    def cutoffs(self, t: int) -> tuple[Cutoff, ...]:
-        return () if self.cutoff is None else (Cutoff(self.cutoff[0], self.cutoff[1][t]),)
-
-    def look(self, t: int) -> None:
-        """The judged hour lies in the intervals as they stand now. Raises Refuted."""
-        if not self.judged:
-            return
-        box = self.states[t].box
-        fault = excluded(self.judged[t], box.low, box.high, box.usable)
-        if fault:
-            raise Refuted(f"period {self.label(t)}: an interval excludes the judged point: {fault}")
-
-    def label(self, t: int) -> int:
-        return self.routes.instance.periods[t].id
+    thorough: bool
 
 
-def claimed(
-    replay: Replay,
-    state: HourState,
-    rows: tuple[Cutoff, ...],
-    claims: Claims,
-    thorough: bool,
-) -> HourState:
-    """``state`` with the claims that LPs over its relaxation, with the cutoffs ``rows``, confirm."""
-    box = state.box.copy()
+@dataclass(frozen=True)
+class Stated:
+    """What a record says of an hour at these multipliers: a bound, and how it was reached (``relaxed``: by its LP).
+
+    ``shown``: so many first rounds of the partition's local claims were confirmed before, claim by claim, for these
+    multipliers and no higher level. They hold here: the points that they speak of include the ones meant now.
+    """
+
+    partition: Partition
+    multipliers: Multipliers
+    bound: float
+    relaxed: bool
+    shown: int = 0
+
+    @property
+    def near(self) -> float:
+        """What confirms the bound: nothing smaller need be proven."""
+        return self.bound + 0.5 * TOLERANCE * (1.0 + abs(self.bound))
+
+    @property
+    def work(self) -> int:
+        """Claims that are still to be proven: what the proof costs."""
+        local = self.partition.local
+        return 0 if local is None else sum(len(c.intervals) for c in local.rounds[self.shown :])
+
+
+@dataclass(frozen=True)
+class Found:
+    """This run's bound of an hour, what made a further solve necessary, and how many local rounds are now shown."""
+
+    bound: float
+    note: str = ""
+    shown: int = 0
+
+
+def claimed(premises: Premises, rows: tuple[Cutoff, ...], claims: Claims) -> tuple[HourState, bool]:
+    """The state with the claims that LPs over its relaxation, with the cutoffs ``rows``, confirm; whether all were.
+
+    Where an LP shows less than is claimed, what it shows is taken.
+    """
+    state = premises.state
+    box, confirmed = state.box.copy(), True
     frozen: FrozenRelaxation | None = None
     block: Any = None
-    if thorough:
-        model, block = build_hour(replay.routes, plain(state), replay.dispatches[state.t], rows)
+    if premises.thorough:
+        model, block = build_hour(premises.routes, plain(state), premises.dispatch, rows)
         frozen = FrozenRelaxation(model)
     for quantity, index, low, high in claims.intervals:
         old_low, old_high = float(state.box.low[quantity][index]), float(state.box.high[quantity][index])
         if frozen is not None:
             expression = _quantity(block, quantity, index)
             if expression is None:
+                confirmed = False
                 continue
             if low > old_low:
                 own = _least(frozen, expression)
-                low = low if own >= low - _hair(low) else own
+                if own < low - _hair(low):
+                    low, confirmed = own, False
             if high < old_high:
                 own = _most(frozen, expression)
-                high = high if own <= high + _hair(high) else own
+                if own > high + _hair(high):
+                    high, confirmed = own, False
         box.low[quantity][index] = max(old_low, low)
         box.high[quantity][index] = min(old_high, high)
     few = 2 * EPSILON * float(np.max(state.box.high["cheapest"], initial=0.0))
@@ -102,10 +127,11 @@ def claimed(
             # A route without a slack row is not in this hour's relaxation: nothing shows that it is too dear.
             expression = block.slack.get(k)
             if expression is None or _least(frozen, expression) <= few:
+                confirmed = False
                 continue
         box.usable[k] = False
         box.high["route_flow"][k] = 0.0
-    return replace(state, box=box)
+    return replace(state, box=box), confirmed
 
 
 def _least(frozen: FrozenRelaxation, expression: Expression) -> float:
@@ -131,63 +157,52 @@ def _quantity(block: Any, quantity: str, index: int) -> Expression | None:
     return None if column < 0 else Expression().add(column)
 
 
-def hour_bound(
-    replay: Replay,
-    t: int,
-    partition: Partition,
-    multipliers: Multipliers,
-    stated: float,
-    relaxed: bool,
-    thorough: bool,
-) -> float:
+def hour_bound(premises: Premises, stated: Stated) -> Found:
     """This run's bound of one hour; it may stop as soon as the stated one is confirmed."""
-    state = partition.of(replay.states[t])
-    if partition.local is not None:
-        return _local_bound(replay, state, partition.local, multipliers, stated, thorough)
-    model, block = build_hour(replay.routes, state, replay.dispatches[t], replay.cutoffs(t))
-    set_objective(model, multipliers.lagrangian(block, replay.routes.instance))
-    if relaxed:
+    routes, local = premises.routes, stated.partition.local
+    premises = replace(premises, state=stated.partition.of(premises.state))
+    if local is not None:
+        return _local_bound(premises, stated, local)
+    model, block = build_hour(routes, premises.state, premises.dispatch, premises.cutoffs)
+    set_objective(model, stated.multipliers.lagrangian(block, routes.instance))
+    if stated.relaxed:
         solved = open_session(model, "highs").solve(relax=True, time_limit=FINISH_SECONDS)
         bound = certified_bound(model, solved, True)
         # What the duals prove needs no trust in the solver: the sum is repeated without rounding.
-        return (
-            bound
-            if solved.row_duals is None
-            else max(bound, exact_dual_bound(model, solved.row_duals.tolist()))
-        )
-    near = stated + 0.5 * TOLERANCE * (1.0 + abs(stated))
-    bound, note = second_bound(model, replay.solver, near, replay.deadline, seconds=FINISH_SECONDS)
-    if note:
-        replay.notes.append(f"period {replay.label(t)}: {note}")
-    return bound
+        if solved.row_duals is not None:
+            bound = max(bound, exact_dual_bound(model, solved.row_duals.tolist()))
+        return Found(bound)
+    return Found(*_second(premises, model, stated))
 
 
-def _local_bound(
-    replay: Replay,
-    state: HourState,
-    local: Local,
-    multipliers: Multipliers,
-    stated: float,
-    thorough: bool,
-) -> float:
+def _local_bound(premises: Premises, stated: Stated, local: Local) -> Found:
     """max(level, the bound over what earns the level): its intervals are claimed round by round, each proven again.
 
     The LP comes first: its bound, or its proof that nothing is left, needs no trust. A MILP without a point proves
     nothing here.
     """
-    rows = (*replay.cutoffs(state.t), Cutoff(multipliers, local.level))
-    for claims in local.rounds:
-        state = propagated(replay.routes, claimed(replay, state, rows, claims, thorough))
-    model, block = build_hour(replay.routes, state, replay.dispatches[state.t], replay.cutoffs(state.t))
-    set_objective(model, multipliers.lagrangian(block, replay.routes.instance))
-    near = stated + 0.5 * TOLERANCE * (1.0 + abs(stated))
-    bound = relaxed_bound(model)
-    if max(bound, local.level) > near:
-        found, note = second_bound(model, replay.solver, near, replay.deadline, seconds=FINISH_SECONDS)
-        if note:
-            replay.notes.append(f"period {replay.label(state.t)}: {note}")
+    rows = (*premises.cutoffs, Cutoff(stated.multipliers, local.level))
+    shown, unbroken = 0, True
+    for number, claims in enumerate(local.rounds):
+        known = replace(premises, thorough=premises.thorough and number >= stated.shown)
+        state, confirmed = claimed(known, rows, claims)
+        premises = replace(premises, state=propagated(premises.routes, state))
+        unbroken = unbroken and premises.thorough and confirmed
+        shown += unbroken
+    model, block = build_hour(premises.routes, premises.state, premises.dispatch, premises.cutoffs)
+    set_objective(model, stated.multipliers.lagrangian(block, premises.routes.instance))
+    bound, note = relaxed_bound(model), ""
+    if max(bound, local.level) > stated.near:
+        found, note = _second(premises, model, stated)
         bound = min(bound, found) if found > -np.inf else bound
-    return max(bound, local.level)
+    return Found(max(bound, local.level), note, shown)
+
+
+def _second(premises: Premises, model: LinearModel, stated: Stated) -> tuple[float, str]:
+    """The MILP's bound, and what made a further run necessary, with the period's label."""
+    bound, note = second_bound(model, premises.solver, stated.near, premises.deadline, seconds=FINISH_SECONDS)
+    period = premises.routes.instance.periods[premises.state.t].id
+    return bound, f"period {period}: {note}" if note else ""
 
 
 def second_bound(

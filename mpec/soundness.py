@@ -9,12 +9,19 @@ and look whether true equilibria lie inside the hours' relaxations (mpec.contain
     crossed      lower > upper on the way, or one method's lower above the other's upper
     infeasible   INFEASIBLE is said although an allowed price exists, or without naming hour and station
     judge        a verdict REJECTED, or one that does not follow from the gap
+    unsettled    SCIP's best point is above an upper bound, and neither this nor the contrary is proven
     outside      a true equilibrium outside the relaxation
     crash        an exception
 
 Games are drawn in several kinds (mpec.soundness_games): small and large ones, some with rivals' stations, some with
 prices on a grid. Rows go to games.csv one by one; games that it holds already are not run again. README.md has the
 counts. A solve that its time limit stops must state a valid bound all the same.
+
+SCIP meets rows, and products that are 0 by complementarity, to a tolerance only, and where the profit hangs on a tie
+its best point can be worth more than any answer. A point of its above an upper bound is therefore looked at again
+with its prices fixed (mpec.exact_minlp.best_answer: numbers in the model, and pairs in place of products), to the
+end: an answer above the bound is the violation `exact`; a proof that there is none, and only that, clears it; else
+the game counts as a violation `unsettled`. Finding less by a second search clears nothing.
 """
 
 from __future__ import annotations
@@ -33,12 +40,11 @@ import numpy as np
 from formulations.prices import has_rivals, has_steps
 from formulations.routes import RouteSet, route_set
 from instances.model import Instance
-from mpec import tolerances
 from mpec.bench_rows import read_rows
 from mpec.certificate import judge_point
 from mpec.containment import check_containment
 from mpec.equilibrium import Equilibrium, Point
-from mpec.exact_minlp import Exact, exact_minlp
+from mpec.exact_minlp import Exact, best_answer, exact_minlp
 from mpec.followers.answer import Follower
 from mpec.indicators import indicators
 from mpec.judging import judge
@@ -47,13 +53,13 @@ from mpec.orchestrator import solve_game
 from mpec.price_search import Found, best_price, within_caps
 from mpec.random_games import Size
 from mpec.soundness_games import Effort, Kind, Row, drawn_kind
-from mpec.soundness_table import CLOSER, REFUTED, summary
+from mpec.soundness_table import CLEARED, REFUTED, UNSETTLED, summary
 
 CLOSE = 1e-9
 """Relative rounding allowed between an exact answer's profit and an upper bound."""
 
-LONGER = 4.0
-"""Times the seconds for SCIP that its second look may take."""
+LONGER = 20.0
+"""Times the seconds for SCIP that its look at fixed prices may take; it ends with the proof, mostly at once."""
 
 EXACT = 2e-5
 """The same between an interval and SCIP's, whose products are 0 to 1e-7 only; relative to 1 or the value."""
@@ -95,8 +101,8 @@ def _check(instance: Instance, row: Row, effort: Effort) -> None:
     row.mechanisms = " ".join(mechanisms(instance, results.values()))
     starts = [r.point.prices for r in results.values() if r.point is not None]
     exact = _exact(instance, routes, row, effort)
-    if exact is not None and _inflated(exact, results):
-        exact = _closer(instance, routes, exact, row, effort)
+    if exact is not None:
+        exact = _settled(follower, routes, exact, results, row, effort)
     if exact is not None and exact.prices is not None:
         starts.append(exact.prices)
     best = _best_found(instance, follower, starts, row.seed, effort)
@@ -175,32 +181,56 @@ def _exact(instance: Instance, routes: RouteSet, row: Row, effort: Effort) -> Ex
     return exact
 
 
-def _inflated(exact: Exact, results: Mapping[str, Equilibrium]) -> bool:
-    """Whether SCIP's best point lies above a bound: by 1e-7 in every row it may, where a profit hangs on a tie."""
-    above = [r.upper_bound for r in results.values() if r.upper_bound is not None]
-    best = exact.best
-    return best is not None and any(best > b + EXACT * max(1.0, abs(b)) for b in above)
-
-
-def _closer(instance: Instance, routes: RouteSet, exact: Exact, row: Row, effort: Effort) -> Exact:
-    """The answer with the best point of a second, longer run whose rows are met a hundred times better; where that
-    finds none, the first one stands, and so does the charge."""
-    again = exact_minlp(
-        instance, LONGER * effort.exact, routes=routes, feasibility=tolerances.PRIMAL_FEASIBILITY
-    )
-    if again.best is None:
+def _settled(
+    follower: Follower,
+    routes: RouteSet,
+    exact: Exact,
+    results: Mapping[str, Equilibrium],
+    row: Row,
+    effort: Effort,
+) -> Exact:
+    """SCIP's answer with its best point, where that is above an upper bound, replaced by what is proven of the best
+    answer to the same prices: one above the bound too (the charge stands), or that there is none (it is dropped).
+    Anything else leaves no point, and a violation `unsettled`."""
+    upper = min((r.upper_bound for r in results.values() if r.upper_bound is not None), default=None)
+    if upper is None or exact.best is None or exact.prices is None or not _beyond(exact.best, upper):
         return exact
-    row.exact_best = again.best
-    row.exact_status = f"{exact.status}, {CLOSER}"
-    return replace(exact, best=again.best, prices=again.prices, status=row.exact_status)
+    fixed = best_answer(follower.instance, exact.prices, LONGER * effort.exact, routes=routes)
+    if fixed.best is not None and _beyond(fixed.best, upper):
+        return replace(exact, best=fixed.best)
+    if _no_answer_above(fixed, upper, follower, exact.prices):
+        row.exact_status, row.exact_best = f"{exact.status}, {CLEARED}", fixed.best
+        return replace(exact, best=fixed.best, status=row.exact_status)
+    row.exact_status = f"{exact.status}, {UNSETTLED}"
+    row.violations.append(
+        f"{UNSETTLED}: SCIP has a point worth {exact.best!r} above the bound {upper!r}; at its prices"
+        f" {exact.prices.tolist()} it ended as {fixed.status} in [{fixed.best!r}, {fixed.bound!r}]"
+    )
+    return replace(exact, best=None, status=row.exact_status)
+
+
+def _no_answer_above(fixed: Exact, upper: float, follower: Follower, prices: np.ndarray) -> bool:
+    """Whether SCIP's end at fixed prices proves that no answer to them exceeds a bound; a claim that the followers'
+    own exact answer contradicts proves nothing."""
+    profit, excess = (float(value) for value in follower.evaluate(prices))
+    if fixed.status == "infeasible":
+        return excess > 0.0
+    if fixed.bound is None or _beyond(fixed.bound, upper):
+        return False
+    return excess > 0.0 or not _beyond(profit, fixed.bound)
+
+
+def _beyond(value: float, bound: float) -> bool:
+    """Above a bound by more than SCIP's rounding."""
+    return value > bound + EXACT * max(1.0, abs(bound))
 
 
 def _against_exact(exact: Exact, results: Mapping[str, Equilibrium], best: Found, row: Row) -> None:
     """Intervals must overlap. A bound of SCIP's below what the followers' exact answer to some prices earns is false
     by itself, and says nothing of anybody else's: it is counted, and not compared with."""
     bound = exact.bound
-    if bound is not None and best.profit is not None and best.profit > bound + EXACT * max(1.0, abs(bound)):
-        row.exact_status, bound = REFUTED, None
+    if bound is not None and best.profit is not None and _beyond(best.profit, bound):
+        row.exact_status, bound = ", ".join([REFUTED, *row.exact_status.split(", ")[1:]]), None
     for name, result in results.items():
         lower, upper = result.lower_bound, result.upper_bound
         if exact.status == "infeasible":
@@ -210,7 +240,7 @@ def _against_exact(exact: Exact, results: Mapping[str, Equilibrium], best: Found
         if result.status == "infeasible" and exact.best is not None:
             row.violations.append(f"exact: {name} says infeasible, SCIP has a point worth {exact.best!r}")
         for below, above in ((lower, bound), (exact.best, upper)):
-            if below is not None and above is not None and below > above + EXACT * max(1.0, abs(above)):
+            if below is not None and above is not None and _beyond(below, above):
                 row.violations.append(
                     f"exact: {name} [{lower!r}, {upper!r}], SCIP [{exact.best!r}, {exact.bound!r}]"
                 )

@@ -21,6 +21,7 @@ import numpy as np
 
 from formulations.routes import RouteSet
 from mpec.expression import Expression, add_row
+from mpec.road_rows import potential
 
 if TYPE_CHECKING:
     from mpec.hour_model import HourBuilder
@@ -53,7 +54,7 @@ def add_value_cut(builder: HourBuilder, reference: Reference, index: int) -> Non
     for n in builder.pairs:
         row.add(block.bill[n])
     for a in builder.varying:
-        row.add(block.potential[a], kappa).add(block.road_hours[a], -kappa)
+        row.plus(potential(builder, int(a)), kappa).add(block.road_hours[a], -kappa)
     # Roads: sum_a kappa B_a(sum_rs share_{a,rs} Wmod_rs), from above by the chord over the range of the flow.
     pair_share = np.zeros((len(instance.pairs), len(instance.roads)))
     np.add.at(pair_share, routes.pair, shares[:, None] * routes.on_road)

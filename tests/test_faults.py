@@ -19,6 +19,7 @@ from mpec.executors import Tasks
 from mpec.judging import judge
 from mpec.options import SolveOptions
 from mpec.orchestrator import solve_game
+from mpec.random_games import Size, random_game
 from mpec.recheck import recheck_bound
 from mpec.storage import FolderLock, ResultError
 
@@ -37,6 +38,24 @@ def test_five_kills_of_a_solve_lose_nothing(tmp_path: Path) -> None:
     kills = kill_drill.drill(COMMAND, 5, tmp_path)
     assert [k.faults for k in kills] == [[]] * 5
     assert "| kills | 5 |" in kill_drill.summary(COMMAND, kills)
+
+
+def test_a_run_that_reached_its_gap_is_gone_on_with_for_a_smaller_one(tmp_path: Path) -> None:
+    """That is what a finished result's checkpoint is for: with --resume the rows go on, the bound falls on."""
+    game, folder = random_game(27, Size()), tmp_path / "run"
+    with result_folder.begin(folder):
+        first = solve_game(game, SolveOptions(gap=0.5, workers=1, out=folder))
+        result_folder.write(first, None, folder)
+    assert first.status == "optimal"
+    before = (folder / "bounds.csv").read_text().splitlines()
+    with result_folder.begin(folder, resume=True):
+        second = solve_game(game, SolveOptions(gap=1e-4, workers=1, out=folder, resume=True))
+    after = (folder / "bounds.csv").read_text().splitlines()
+    assert (second.status, after[: len(before)]) == ("optimal", before)
+    assert len(after) > len(before)
+    assert first.upper_bound is not None
+    assert second.upper_bound is not None
+    assert second.upper_bound < first.upper_bound - 1e-4 * first.upper_bound
 
 
 # ---- damaged files -----------------------------------------------------------------------------

@@ -212,6 +212,8 @@ def check_recheck(
     proved = recheck.upper_bound
     over = (proved - stated) / size_of(stated, proved) if math.isfinite(proved) else math.nan
     place = f"stated {stated:.9g}, re-proved {proved:.9g}"
+    if recheck.exact_ms:
+        place += f"; {recheck.exact_ms} Ms of the operator's derived anew without rounding errors"
     if profit is not None and profit - proved > BOUND * size_of(profit, proved):
         return [failed("upper_bound_rechecked", BOUND, f"{place}, but the judged point earns {profit:.9g}")]
     return [judged("upper_bound_rechecked", max(over, 0.0), 1e-6, place)]

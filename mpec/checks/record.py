@@ -73,7 +73,9 @@ class RecheckOutcome:
                   undecided: time ran out; none: not done
     upper_bound   the bound as recomputed; only this one is ever certified
     infeasible    confirmed that no prices in the box are allowed (then ``details`` names hour and station)
-    assumed       names of the Ms that rest on somebody's word; any of them excludes CERTIFIED
+    assumed       names of the Ms that rest on somebody's word, or that only floating-point sums stand behind; any of
+                  them excludes CERTIFIED
+    exact_ms      how many of the operator's Ms were derived anew without rounding errors
     solver        who re-proved it
     """
 
@@ -84,4 +86,5 @@ class RecheckOutcome:
     assumed: tuple[str, ...] = ()
     solver: str = ""
     seconds: float = 0.0
+    exact_ms: int = 0
     extra: dict[str, Any] = field(default_factory=dict)

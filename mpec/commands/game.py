@@ -100,7 +100,9 @@ def solve(arguments: argparse.Namespace) -> int:
     with result_folder.begin(out, resume=arguments.resume, force=arguments.force):
         progress(_headline(game, arguments))
         result = (solve_on_generated_routes if options.generate_routes else solve_game)(game, options)
-        certificate = judge(result, gap=options.gap, recheck=options.recheck, say=progress)
+        certificate = judge(
+            result, gap=options.gap, recheck=options.recheck, workers=options.workers, say=progress
+        )
         result_folder.write(result, certificate, out)
     summary = result_summary("solve", certificate, out)
     print_result(summary, as_json=arguments.json)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,11 @@ def certify(arguments: argparse.Namespace) -> int:
     from mpec.judging import judge_folder
 
     certificate = judge_folder(
-        arguments.folder, recheck=arguments.recheck_bound, solver=arguments.solver, say=progress
+        arguments.folder,
+        recheck=arguments.recheck_bound,
+        solver=arguments.solver,
+        workers=arguments.workers or os.cpu_count() or 1,
+        say=progress,
     )
     result_folder.write_certificate(certificate, arguments.folder)
     summary = result_summary("certify", certificate, arguments.folder)

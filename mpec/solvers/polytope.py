@@ -1,17 +1,20 @@
 """Many linear programs over one polyhedron: only the objective changes, every answer is a safe bound.
 
-The LP solver supplies row duals; the bound is recomputed from them in this module (Neumaier &
-Shcherbina 2004), so an LP that ended early or with rounding can make a bound weaker, never false.
+The LP solver supplies row duals; the bound is recomputed from them (Neumaier & Shcherbina 2004), without rounding
+errors wherever the columns have bounds (mpec.exact_sums), so an LP that ended early or with rounding can make a bound
+weaker, never false.
 """
 
 from __future__ import annotations
 
 import math
+from functools import cached_property
 
 import numpy as np
 import scipy.sparse as sp
 
 from mpec import tolerances
+from mpec.exact_sums import ExactRows
 from mpec.linear_model import Array, LinearModel
 from mpec.solvers.highs import HighsSession
 from mpec.solvers.session import Transposed, dual_bound
@@ -23,7 +26,8 @@ ROUNDING = 1e-11
 class Polytope:
     """{x : row_lower <= A x <= row_upper, lower <= x <= upper}, kept in HiGHS between calls.
 
-    ``lps`` counts the solves; ``point`` is the last optimal vertex (None if there was none).
+    ``lps`` counts the solves; ``point`` is the last optimal vertex (None if there was none); ``inexact`` counts the
+    finite values that only floating-point sums stand behind, as a reduced cost met a column without a bound.
     """
 
     def __init__(
@@ -32,7 +36,7 @@ class Polytope:
         self.matrix = matrix.tocsr()
         self.row_lower, self.row_upper = np.array(row_lower, dtype=float), np.array(row_upper, dtype=float)
         self.lower, self.upper = np.array(lower, dtype=float), np.array(upper, dtype=float)
-        self.lps = 0
+        self.lps = self.inexact = 0
         self.point: Array | None = None
         self.empty = False
         self._session: HighsSession | None = None
@@ -46,6 +50,10 @@ class Polytope:
             model.add_rows(names, self.matrix, columns, self.row_lower, self.row_upper)
             self._session = HighsSession(model)
         return self._session
+
+    @cached_property
+    def _exact_rows(self) -> ExactRows:
+        return ExactRows(self.matrix)
 
     def set_bounds(self, lower: Array, upper: Array) -> None:
         """Change the box of all columns."""
@@ -104,9 +112,13 @@ class Polytope:
             return -math.inf
         if exact and solved.objective is not None:
             return solved.objective
-        value = self._safe(cost, solved.row_duals)
-        if not math.isfinite(value) and solved.status == "optimal":
-            value = self._safe(cost, self._repaired(cost, solved.row_duals))
+        rows, columns = (self.row_lower, self.row_upper), (self.lower, self.upper)
+        value = self._exact_rows.lower_bound(cost, solved.row_duals, rows, columns)
+        if not math.isfinite(value):
+            value = self._safe(cost, solved.row_duals)
+            if not math.isfinite(value) and solved.status == "optimal":
+                value = self._safe(cost, self._repaired(cost, solved.row_duals))
+            self.inexact += math.isfinite(value)
         return value - tolerances.BOUND_MARGIN * max(1.0, abs(value)) if math.isfinite(value) else value
 
     def _safe(self, cost: Array, duals: Array) -> float:

@@ -113,15 +113,10 @@ def readme(study: Study, material: Material, products: Products) -> str:
     lines += [
         "## How it was made",
         "",
-        f"`mpec study {_path(study.file)}{quick}`; {len(rows)} runs"
+        f"`mpec study{quick}` of {study.name} (`study.toml` beside this page); {len(rows)} runs"
         f" ({', '.join(f'{count} {verdict}' for verdict, count in verdicts.items())}), {span(total)} of solving in"
         " all; runs end by iterations, sweeps and gaps. `rows.csv` has every number above; profits are in the"
         " instance's currency over its periods; a gap is (upper bound - profit) / upper bound.",
         f"Versions: {', '.join(f'{name} {version}' for name, version in versions().items())}.",
     ]
     return "\n".join(lines) + "\n"
-
-
-def _path(file: Path) -> str:
-    """The file as the command can be given from the checkout; nothing of the machine's own paths."""
-    return file.as_posix() if not file.is_absolute() and ".." not in file.parts else file.name

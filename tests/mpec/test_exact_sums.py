@@ -7,14 +7,16 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_matrix
 
 import instances
 from mpec.coupling import Multipliers, no_multipliers
-from mpec.exact_sums import downwards, exact, exact_dual_bound, products, upwards
+from mpec.exact_sums import ExactRows, downwards, exact, exact_dual_bound, products, upwards
 from mpec.linear_model import LinearModel
 from mpec.replay import total_bound
 from mpec.replayed_hours import Refuted
 from mpec.solvers import open_session, safe_bound
+from mpec.solvers.polytope import lower_bound
 from mpec.tolerances import BOUND_MARGIN
 
 
@@ -97,3 +99,54 @@ def test_the_days_bound_is_the_exact_sum_and_its_margin() -> None:
     for bad in (Multipliers(np.array([-1e-9]), caps.link), Multipliers(np.array([math.nan]), caps.link)):
         with pytest.raises(Refuted):
             total_bound(game, bad, bounds)
+
+
+def exact_lower_bound(
+    matrix: np.ndarray,
+    rows: tuple[np.ndarray, ...],
+    columns: tuple[np.ndarray, ...],
+    c: np.ndarray,
+    y: np.ndarray,
+) -> Fraction:
+    """The formula of ExactRows by rational numbers."""
+    total = Fraction(0)
+    for i, dual in enumerate(y.tolist()):
+        total += Fraction(dual) * Fraction(float(rows[0][i] if dual > 0 else rows[1][i])) if dual else 0
+    for j in range(matrix.shape[1]):
+        d = Fraction(float(c[j])) - sum(
+            Fraction(float(matrix[i, j])) * Fraction(float(y[i])) for i in range(matrix.shape[0])
+        )
+        total += d * Fraction(float(columns[0][j] if d > 0 else columns[1][j]))
+    return total
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_products_split_without_error_never_lie_above_the_rational_bound(seed: int) -> None:
+    """Over ten decades, rows with zeros; never above what rational numbers give, and the next few numbers to it."""
+    rng = np.random.default_rng(seed)
+    matrix = rng.normal(size=(9, 12)) * 10.0 ** rng.integers(-5, 5, (9, 12)) * (rng.random((9, 12)) < 0.6)
+    low, high = -rng.random(12) * 1e3, rng.random(12) * 1e4
+    rows = (-rng.random(9) * 1e4, rng.random(9) * 1e5)
+    c, y = rng.normal(size=12), rng.normal(size=9) * (rng.random(9) < 0.7)
+    found = ExactRows(csr_matrix(matrix)).lower_bound(c, y, rows, (low, high))
+    true = exact_lower_bound(matrix, rows, (low, high), c, y)
+    assert Fraction(found) <= true
+    assert found == pytest.approx(float(true), rel=1e-13)
+
+
+def test_a_reduced_cost_that_is_not_quite_zero_proves_nothing_on_an_unbounded_column() -> None:
+    """0.1 + 0.2 is 0.3 to rounding only; floating-point sums with an allowance for noise would let it pass."""
+    rows, free = (np.ones(2), np.full(2, np.inf)), (np.array([-np.inf]), np.array([np.inf]))
+    y = np.ones(2)
+    almost = ExactRows(csr_matrix(np.array([[0.1], [0.2]])))
+    assert almost.lower_bound(np.array([0.3]), y, rows, free) == -math.inf
+    assert lower_bound(csr_matrix(np.array([[0.1], [0.2]])), *rows, *free, np.array([0.3]), y) > 1.9
+    really = ExactRows(csr_matrix(np.array([[0.125], [0.25]])))
+    assert really.lower_bound(np.array([0.375]), y, rows, free) == pytest.approx(2.0)
+
+
+def test_numbers_whose_products_would_lose_digits_prove_nothing() -> None:
+    box = (np.zeros(1), np.ones(1))
+    for value in (1e-300, 1e200):
+        model = ExactRows(csr_matrix(np.array([[value]])))
+        assert model.lower_bound(np.ones(1), np.ones(1), (np.ones(1), np.full(1, np.inf)), box) == -math.inf

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -152,9 +153,17 @@ def test_a_study_s_folder(name: str, tmp_path: Path):
 
 
 def test_equal_rows_give_equal_files(tmp_path: Path):
+    """Wherever the study's file lies and whatever it is called by: the page names the study, and no path."""
     chosen = study("optimality-gaps")
-    for folder in ("a", "b"):
-        publish_study(chosen, material(*study_rows("optimality-gaps")), tmp_path / folder, lambda _: None)
+    elsewhere = tmp_path / "elsewhere" / "copy.toml"
+    elsewhere.parent.mkdir()
+    elsewhere.write_bytes(chosen.file.read_bytes())
+    for folder, file in (("a", chosen.file), ("b", elsewhere)):
+        called = replace(chosen, file=file)
+        publish_study(called, material(*study_rows("optimality-gaps")), tmp_path / folder, lambda _: None)
+    said = (tmp_path / "b" / "README.md").read_text(encoding="utf-8")
+    assert "of optimality-gaps (`study.toml` beside this page)" in said
+    assert "elsewhere" not in said
     names = [p.relative_to(tmp_path / "a") for p in (tmp_path / "a").rglob("*.*") if p.suffix != ".html"]
     assert len(names) >= 10
     for name in names:

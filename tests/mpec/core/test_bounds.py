@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -12,11 +13,13 @@ import scipy.sparse as sp
 
 import instances
 from formulations.distribution import distribution_block, interior_points
+from mpec import tolerances
 from mpec.bilevel_checks import follower_model, optimal_value
 from mpec.bounds import (
     AffinePoint,
     DualPolyhedron,
     drop_never_binding,
+    exactly_feasible,
     feasible_points,
     multiplier_bounds,
     slack_bounds,
@@ -198,3 +201,77 @@ def test_a_bound_from_duals_is_below_the_exact_number_whatever_rounding_does() -
         assert Fraction(given) <= exact
         tight += float(exact) - given <= 1e-6 * (1.0 + abs(float(exact)))
     assert tight > 150
+
+
+def test_every_bound_of_the_feeder_is_free_of_rounding_errors(
+    feeder: tuple[Inequalities, list[AffinePoint], np.ndarray],
+) -> None:
+    rows, points, capacity = feeder
+    kept, _ = drop_never_binding(rows, 0 * capacity, capacity, points)
+    slacks = slack_bounds(kept, 0 * capacity, capacity, points)
+    multipliers = multiplier_bounds(kept, 0 * capacity, capacity, points)
+    assert all(b is not None and b.exact for b in (*slacks, *multipliers))
+
+
+def follower_with(point: list[float]) -> tuple[Inequalities, AffinePoint]:
+    """min 1e6 x + y, x >= p, 0 <= y <= 5, p in [0, 1]: the multiplier of y >= 0 is 1; a point that follows p."""
+    return _small([1e6, 1.0], [[1.0, 0.0], [0.0, -1.0]], [[-1.0], [0.0]], [0.0, -5.0]), AffinePoint(
+        "follows p", np.array(point), np.array([[1.0], [0.0]])
+    )
+
+
+def test_a_multiplier_bound_that_rests_on_a_point_feasible_only_to_a_tolerance_is_not_exact() -> None:
+    """x = p - 1e-14 breaks x >= p by less than any solver sees, and f is 1e-8 too low for it: at y = 1e-8 the point
+    costs what the optimum does, and 1e-8 mu <= f - V = 0 would say mu = 0, where mu = 1."""
+    low, high = np.zeros(1), np.ones(1)
+    for below in (1e-14, 1e-10):
+        rows, point = follower_with([-below, 1e-8])
+        assert feasible_points(rows, low, high, [point])
+        assert exactly_feasible(rows, low, high, [point]) is False
+        bounds = multiplier_bounds(rows, low, high, [point])
+        assert not any(b is not None and b.exact for b in (*bounds, *slack_bounds(rows, low, high, [point])))
+        of_y = bounds[rows.names.index("y.lower")]
+        assert of_y is None or of_y.value >= 1.0
+    rows, point = follower_with([0.0, 1e-8])
+    sound = multiplier_bounds(rows, low, high, [point])[rows.names.index("y.lower")]
+    assert sound is not None
+    assert sound.exact
+    assert sound.value >= 1.0
+
+
+def test_rounding_of_a_point_is_mended_by_a_share_of_another_one_only() -> None:
+    """1e-17 below x >= p is mended by a millionth of a millionth of a point with slack there; 1e-10 is not."""
+    low, high = np.zeros(1), np.ones(1)
+    for below, mended in ((1e-17, True), (1e-10, False)):
+        rows, point = follower_with([-below, 1e-5])
+        other = AffinePoint("above p", np.array([1.0, 1.0]), np.array([[1.0], [0.0]]))
+        assert exactly_feasible(rows, low, high, [point, other]) is mended
+        assert exactly_feasible(rows, low, high, [point]) is False
+
+
+def test_duals_that_are_too_good_by_a_billionth_move_no_bound_below_the_truth(
+    feeder: tuple[Inequalities, list[AffinePoint], np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A solver whose row duals are off by 1e-9 of themselves, without the margin that hides it: still above."""
+    rows, points, capacity = feeder
+    kept, _ = drop_never_binding(rows, 0 * capacity, capacity, points)
+    true = slack_bounds(kept, 0 * capacity, capacity, points)
+    monkeypatch.setattr(tolerances, "BOUND_MARGIN", 0.0)
+    honest = HighsSession.solve
+
+    def lying(self: HighsSession, **options: Any) -> Any:
+        solved = honest(self, **options)
+        if solved.row_duals is None:
+            return solved
+        return replace(solved, row_duals=solved.row_duals * (1.0 - 1e-9), objective=None)
+
+    exact = slack_bounds(kept, 0 * capacity, capacity, points)
+    monkeypatch.setattr(HighsSession, "solve", lying)
+    found = slack_bounds(kept, 0 * capacity, capacity, points)
+    moved = 0
+    for a, b, c in zip(true, found, exact, strict=True):
+        assert a is not None and b is not None and c is not None  # noqa: PT018
+        assert b.value >= c.value * (1.0 - 1e-12)
+        moved += b.value > c.value
+        assert b.exact
+    assert moved

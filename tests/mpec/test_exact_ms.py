@@ -1,0 +1,87 @@
+"""Ms free of rounding errors: the recheck counts them, and certifies nothing that rests on others."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from mpec.equilibrium import Equilibrium
+from mpec.expression import Expression
+from mpec.hour_dispatch import HourDispatch, hour_dispatch
+from mpec.hour_tasks import first_load
+from mpec.judging import judge
+from mpec.linear_model import LinearModel
+from mpec.options import SolveOptions
+from mpec.orchestrator import solve_game
+from mpec.random_games import Size
+from mpec.replay import assumed_ms, exact_ms
+from mpec.soundness_games import Kind, drawn_kind
+
+GAME = Kind(Size(2, 1, 1)).game(4)
+"""Nodal prices, one period; closed in a second."""
+
+
+@pytest.fixture(scope="module")
+def solved() -> Equilibrium:
+    """As one MILP, where every pair of the operator has its Ms."""
+    return solve_game(GAME, SolveOptions(method="monolithic", gap=1e-2, time_limit=20.0, say=lambda _: None))
+
+
+def test_a_certificate_says_how_many_ms_were_derived_without_rounding_errors(solved: Equilibrium) -> None:
+    certificate = judge(solved, gap=1e-2, recheck=True, pessimistic_seconds=0)
+    assert certificate.verdict == "CERTIFIED"
+    (check,) = [c for c in certificate.checks if c.name == "upper_bound_rechecked"]
+    assert "Ms of the operator's derived anew without rounding errors" in check.where
+
+
+def test_a_bound_that_rests_on_an_m_with_rounding_in_it_is_not_certified(
+    solved: Equilibrium, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def rounded(*arguments: object, **options: object) -> HourDispatch:
+        data = hour_dispatch(*arguments, **options)  # type: ignore[arg-type]
+        return replace(
+            data,
+            scenarios=tuple(
+                replace(p, slack_bounds=tuple(b and replace(b, exact=False) for b in p.slack_bounds))
+                for p in data.scenarios
+            ),
+        )
+
+    for module in ("mpec.replay", "mpec.recheck"):
+        monkeypatch.setattr(f"{module}.hour_dispatch", rounded)
+    certificate = judge(solved, gap=1e-2, recheck=True, pessimistic_seconds=0)
+    assert certificate.verdict == "EQUILIBRIUM"
+    assert any("not free of rounding errors" in note for note in certificate.notes)
+
+
+@pytest.mark.parametrize("seed", [1, 4, 13, 28, 46, 58])
+def test_all_ms_of_random_operators_are_free_of_rounding_errors(seed: int) -> None:
+    game = drawn_kind(seed, Size()).game(seed)
+    assert game.tariff_mode == "dlmp"
+    dispatches = [hour_dispatch(game, t, first_load(game)) for t in range(len(game.periods))]
+    assert exact_ms(dispatches) > 0
+    assert assumed_ms(dispatches) == ()
+
+
+def test_the_ends_of_an_expression_are_rounded_outwards() -> None:
+    """What rational numbers give lies inside."""
+    rng = np.random.default_rng(0)
+    model = LinearModel("box")
+    columns = model.add_variables((f"x{j}" for j in range(40)), -rng.random(40), rng.random(40))
+    for _ in range(50):
+        values = rng.normal(size=40) * 10.0 ** rng.integers(-6, 6, 40)
+        expression = Expression().add_all(columns, values)
+        low, high = expression.interval(model)
+        ends = [
+            sum(
+                pick(Fraction(v) * Fraction(model.lower[j]), Fraction(v) * Fraction(model.upper[j]))
+                for j, v in expression.terms.items()
+            )
+            for pick in (min, max)
+        ]
+        assert Fraction(low) <= ends[0]
+        assert Fraction(high) >= ends[1]
+        assert high == pytest.approx(float(ends[1]), rel=1e-12)
