@@ -27,10 +27,10 @@ from mpec.electricity_cuts import bill_cut, idle_cost
 from mpec.equilibrium import BoundStep
 from mpec.executors import Tasks
 from mpec.followers.users import Users
-from mpec.hour_dispatch import HourDispatch, hour_dispatch
+from mpec.hour_dispatch import HourDispatch, first_load, hour_dispatch
 from mpec.hour_solve import Cutoff, with_cuts, with_reference
 from mpec.hour_state import HourState, first_states
-from mpec.hour_tasks import first_load, linear_bound
+from mpec.hour_tasks import linear_bound
 from mpec.pool_multipliers import pooled_multipliers
 from mpec.primal import Candidate, Primal
 from mpec.tolerances import BOUND_MARGIN

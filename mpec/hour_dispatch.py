@@ -27,6 +27,7 @@ from mpec.linear_model import LinearModel
 from mpec.modes import big_m
 from mpec.optimiser import Inequalities, as_inequalities
 from mpec.players import compile_optimiser, eliminate_equalities
+from mpec.tolerances import EPSILON
 
 Array = np.ndarray
 
@@ -51,6 +52,11 @@ class HourDispatch:
     period_h: float
     tariff: Array | None
     scenarios: tuple[ScenarioProgram, ...] = ()
+
+
+def first_load(instance: Instance) -> Array:
+    """The stations' limits: loads for which the operator's programs are compiled, whatever the hour."""
+    return np.array([s.capacity_kw * (1 + EPSILON) for s in instance.stations])
 
 
 def hour_dispatch(instance: Instance, t: int, load_high: Array, exact: bool = True) -> HourDispatch:

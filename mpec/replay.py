@@ -34,10 +34,9 @@ from mpec.equilibrium import Equilibrium
 from mpec.exact_sums import exact, products, upwards
 from mpec.executors import Tasks
 from mpec.followers.dispatch import DispatchSolver
-from mpec.hour_dispatch import HourDispatch, hour_dispatch
+from mpec.hour_dispatch import HourDispatch, first_load, hour_dispatch
 from mpec.hour_solve import with_bill_cuts
 from mpec.hour_state import HourState, first_states
-from mpec.hour_tasks import first_load
 from mpec.intervals import propagated
 from mpec.judged_hours import false_bounds, judged_hours
 from mpec.replay_state import Replay, same_multipliers

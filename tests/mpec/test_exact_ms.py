@@ -10,8 +10,7 @@ import pytest
 
 from mpec.equilibrium import Equilibrium
 from mpec.expression import Expression
-from mpec.hour_dispatch import HourDispatch, hour_dispatch
-from mpec.hour_tasks import first_load
+from mpec.hour_dispatch import HourDispatch, first_load, hour_dispatch
 from mpec.judging import judge
 from mpec.linear_model import LinearModel
 from mpec.options import SolveOptions
