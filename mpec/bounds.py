@@ -169,10 +169,13 @@ def slack_bounds(
             continue
         rounded = polytope.inexact
         largest = polytope.maximum(wide[i].toarray().ravel())
-        value = math.nextafter(largest - float(rows.right[i]), math.inf)
+        value = largest - float(rows.right[i])
+        value = math.nextafter(value, math.inf) if math.isfinite(value) else value
         source, exact = "LP over the follower's and the given variables", polytope.inexact == rounded
-        if most[i] <= value:
+        if most[i] <= value or (largest == -math.inf and math.isfinite(most[i])):
+            # An "infeasible" is the solver's word alone: no slack is 0 for that.
             value, source, exact = float(most[i]), "intervals", True
+        exact = exact and math.isfinite(value)
         known = math.isfinite(value) or value < 0
         out.append(Bound(max(value, 0.0), source, exact=sound and exact) if known else None)
     polytope.close()
@@ -222,15 +225,14 @@ def feasible_points(
 def exactly_feasible(
     rows: Inequalities, given_low: Array, given_high: Array, points: Sequence[AffinePoint]
 ) -> bool:
-    """Whether those of the points that are used satisfy every row over the whole box in exact arithmetic, mixed with
+    """Whether those of the points that are used satisfy every row over the rows box in exact arithmetic, mixed with
     at most :data:`MIXED` of one that does."""
-    whole = as_inequalities(rows.optimiser)
-    used = feasible_points(whole, given_low, given_high, points) if _linear(rows) else ()
-    least = [_slack_range(whole, given_low, given_high, point) for point in used]
+    used = feasible_points(rows, given_low, given_high, points) if _linear(rows) else ()
+    least = [_slack_range(rows, given_low, given_high, point) for point in used]
     broken: list[dict[int, float]] = []
     for point, (low, high) in zip(used, least, strict=True):
-        doubtful = np.flatnonzero((low < 0.0) | (whole.equality & (high > 0.0)))
-        by = {int(i): _exactly_broken(whole, int(i), given_low, given_high, point) for i in doubtful}
+        doubtful = np.flatnonzero((low < 0.0) | (rows.equality & (high > 0.0)))
+        by = {int(i): _exactly_broken(rows, int(i), given_low, given_high, point) for i in doubtful}
         broken.append({i: v for i, v in by.items() if v > 0.0})
     kept = [low for (low, _), by in zip(least, broken, strict=True) if not by]
     return all(
@@ -336,7 +338,12 @@ class DualPolyhedron:
         for i in np.flatnonzero(~self.rows.equality):
             cost = np.zeros(self.rows.rows)
             cost[i] = 1.0
-            value = max(self.polytope.maximum(cost), 0.0)
+            value = self.polytope.maximum(cost)
+            if self.polytope.empty:
+                # There are optimal multipliers: a solver that denies it says nothing of this one.
+                self.polytope.empty = False
+                continue
+            value = max(value, 0.0)
             if value < self.polytope.upper[i]:
                 high = self.polytope.upper.copy()
                 high[i] = value

@@ -81,7 +81,12 @@ def compare(instance: Instance, options: SolveOptions, budget: Budget, *, force:
         options.say("exact: solving")
         exact = solve_game(instance, replace(options, out=exact_folder))
         exact_judged = judge(
-            exact, gap=options.gap, recheck=options.recheck, workers=options.workers, say=options.say
+            exact,
+            gap=options.gap,
+            recheck=options.recheck,
+            workers=options.workers,
+            thorough=options.resume,
+            say=options.say,
         )
         result_folder.write(exact, exact_judged, exact_folder)
         heuristic = _heuristic(instance, options, budget, exact.seconds)

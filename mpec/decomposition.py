@@ -350,7 +350,7 @@ class Decomposition:
     ) -> None:
         """A bound on the day from bounds on the hours; then the cutoff that it and the best point allow."""
         for t, bound in enumerate(bounds):
-            if bound == -np.inf and not self.log.has_cutoff:
+            if bound == -np.inf and not self.log.has_cutoff and self.lower is None:
                 raise HourInfeasible(t)
         self.hour_bounds = np.array(bounds)
         total = float(np.sum(bounds)) + multipliers.constant(self.instance)

@@ -68,6 +68,10 @@ def exact_minlp(
     return _solved(instance, time_limit, routes, None, tolerances.MIP_FEASIBILITY)
 
 
+NEAR = 3e-7
+"""money that a used route may be dearer at given prices, beside eps: SCIP's prices are met to 1e-7 themselves."""
+
+
 def best_answer(
     instance: Instance, prices: Array, time_limit: float, *, routes: RouteSet | None = None
 ) -> Exact:
@@ -96,9 +100,7 @@ def _solved(
     try:
         import pyscipopt
     except ImportError as error:
-        raise SolverMissing(
-            "The exact MINLP needs SCIP; install it with: pip install 'evcs-mpec[scip]'"
-        ) from error
+        raise SolverMissing("The exact MINLP needs SCIP: pip install 'evcs-mpec[scip]'") from error
     began = time.perf_counter()
     game = _Game(pyscipopt, instance, routes or route_set(instance), prices)
     game.model.setParam("numerics/feastol", feasibility)
@@ -265,7 +267,7 @@ class _Game:
                 self.model.addCons(excess == cost[k] - cheapest)
             else:
                 self.model.addCons(cost[k] - cheapest >= 0.0)
-                self.model.addCons(excess >= cost[k] - (1.0 + self.epsilon) * cheapest)
+                self.model.addCons(excess >= cost[k] - (1.0 + self.epsilon) * cheapest - NEAR)
             self.model.addConsSOS1([flow[k], excess])
 
     def _operator(self, t: int, scenario: Scenario, load: list[Any]) -> None:
@@ -392,8 +394,6 @@ def main() -> int:
     print(exact_minlp(game, given.time_limit))
     return 0
 
-
-__all__ = ["Exact", "best_answer", "exact_minlp", "operator_program"]
 
 if __name__ == "__main__":
     sys.exit(main())

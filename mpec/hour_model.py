@@ -93,6 +93,10 @@ class HourBuilder:
             row = idle.copy().shift(-cut.level).add(bill).add_all(load, -cut.slope)
             add_row(self.model, self.name("electricity_cut", i), row, lower=0.0)
         if self.state.exact_dispatch:
+            if not data.scenarios:
+                raise ValueError(
+                    f"{self.prefix}: the operator's conditions are asked for without his programs"
+                )
             self.block.dispatch = add_dispatch(self.model, data, load, self.prefix, self.state.dispatch_pairs)
             exact = self.block.dispatch.bill.copy().add(bill, -1.0)
             exact.plus(rivals_share(self, self.block.dispatch.prices), -1.0)
@@ -219,7 +223,7 @@ class HourBuilder:
     def _load_unit(self, m: int) -> float:
         """A power of two that makes the largest load at least 100: a row's least width is then the same in any unit."""
         high = float(self.box.high["load"][m])
-        return float(2.0 ** max(np.ceil(np.log2(100.0 / high)), 0.0)) if high > 0.0 else 1.0
+        return float(2.0 ** np.clip(np.ceil(np.log2(100.0 / high)), 0.0, 20.0)) if high > 0.0 else 1.0
 
     def routes_of(self, n: int) -> Array:
         return np.asarray(self.used[self.routes.pair[self.used] == n])

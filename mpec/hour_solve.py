@@ -229,8 +229,9 @@ def with_tangents(instance: Instance, state: HourState, point: HourPoint) -> Hou
     tangents = dict(state.tangents)
     for a in np.flatnonzero(kappa * np.nan_to_num(missed) > least):
         known, x = tangents.get(int(a), ()), float(flow[a])
-        if all(abs(x - p) > 1e-3 * max(x, 1.0) for p in known):
-            tangents[int(a)] = (*known, x)[-MOST_TANGENTS:]
+        # None is ever dropped: a bound may rest on it, and the last ones are what is written down.
+        if len(known) < MOST_TANGENTS and all(abs(x - p) > 1e-3 * max(x, 1.0) for p in known):
+            tangents[int(a)] = (*known, x)
     return replace(state, tangents=tangents)
 
 

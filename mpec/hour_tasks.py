@@ -96,9 +96,8 @@ def sharpen(
     else:
         best, best_state, state = _linear_rounds(work, state, cutoffs, known, effort)
     if known is not None and best.bound == -np.inf:
-        # The known equilibrium refutes the solver's "infeasible": the LP's bound stands.
-        linear = bound_hour(routes, state, work.dispatch, multipliers, cutoffs, relax=True)
-        best, best_state = replace(best, bound=linear.bound), state
+        # The known equilibrium refutes the solver's "infeasible".
+        best = replace(best, bound=np.inf)
     found: list[PooledHour] = []
     if known is not None and best_known is not None and work.point and best.bound - known > enough:
         day_tariff = reckoned_tariff(routes.instance, multipliers)

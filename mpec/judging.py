@@ -23,16 +23,19 @@ def judge(
     solver: Solver | None = None,
     pessimistic_seconds: float = SECONDS,
     workers: int = 1,
+    thorough: bool = False,
     say: Callable[[str], None] = silent,
 ) -> Certificate:
     """Judge a result; with ``recheck`` its upper bound is re-proved first, by ``solver`` if one is named.
 
     Without a record of a bound there is nothing to re-prove. ``pessimistic_seconds`` bounds the search for
-    the followers' worst answer (0: none), ``workers`` the processes that re-prove hours. Raises SolverMissing.
+    the followers' worst answer (0: none), ``workers`` the processes that re-prove hours. Without
+    ``thorough`` intervals are taken as they stand: only for a record that this very process made, not for one that
+    goes on from a file. Raises SolverMissing.
     """
     outcome = None
     if recheck and equilibrium.bound_record is not None:
-        outcome = _rechecked(solver, say, workers, thorough=False)(equilibrium)
+        outcome = _rechecked(solver, say, workers, thorough=thorough)(equilibrium)
     return certify(
         equilibrium.instance,
         equilibrium,

@@ -66,9 +66,13 @@ def recheck_derivation(
 ) -> RecheckOutcome:
     """Replay the record of a decomposed run; ``tasks`` prove the hours. Raises RecordError, Refuted, SolverMissing."""
     derivation = read_derivation(record, routes)
+    # Any step that counts may rest on the operator's conditions: whoever reads them needs his programs, and their Ms.
+    used = [step for step in derivation.steps[: derivation.best + 1] if isinstance(step, BoundsStep)]
     dispatches = [
-        hour_dispatch(routes.instance, t, first_load(routes.instance), part.exact_dispatch)
-        for t, part in enumerate(derivation.result.hours)
+        hour_dispatch(
+            routes.instance, t, first_load(routes.instance), any(s.hours[t].exact_dispatch for s in used)
+        )
+        for t in range(len(routes.instance.periods))
     ]
     point = equilibrium.point
     replay = Replay(

@@ -211,11 +211,9 @@ def _settled(
 
 def _no_answer_above(fixed: Exact, upper: float, follower: Follower, prices: np.ndarray) -> bool:
     """Whether SCIP's end at fixed prices proves that no answer to them exceeds a bound; a claim that the followers'
-    own exact answer contradicts proves nothing."""
+    own exact answer contradicts proves nothing, nor does an "infeasible", which SCIP has said falsely."""
     profit, excess = (float(value) for value in follower.evaluate(prices))
-    if fixed.status == "infeasible":
-        return excess > 0.0
-    if fixed.bound is None or _beyond(fixed.bound, upper):
+    if fixed.bound is None or fixed.status == "infeasible" or _beyond(fixed.bound, upper):
         return False
     return excess > 0.0 or not _beyond(profit, fixed.bound)
 

@@ -13,6 +13,7 @@ import pytest
 from planted import Lie, lies, told
 
 import instances
+from formulations.routes import route_set
 from mpec.certificate import Certificate, certify
 from mpec.equilibrium import Equilibrium
 from mpec.followers.answer import follow
@@ -213,3 +214,71 @@ def test_an_interval_that_excludes_the_judged_point_is_refuted_without_any_solve
     outcome = recheck_bound(replace(result, bound_record=record), thorough=False)
     assert outcome.state == "refuted"
     assert "excludes the judged point" in outcome.details
+
+
+def test_an_hour_bounded_by_conditions_of_nobody_is_refused() -> None:
+    """A step before the best one asks for the operator's conditions in an hour where the best step doesn't: read
+    without his programs, they said that electricity is free of charge and of load, and let a cutoff remove all days
+    but the judged one. It earns 8; others earn 48.5."""
+    plain = instances.load("line-limit")
+    first = plain.periods[0]
+    second = replace(first, id=2)
+    game = replace(
+        plain,
+        periods=(first, second),
+        lines=tuple(replace(line, rating_kva=5000.0) for line in plain.lines),
+        stations=tuple(replace(s, price_mean_max=0.6) for s in plain.stations),
+        tariff={
+            (s.id, p.id): replace(plain.tariff[s.id, first.id])
+            for s in plain.stations
+            for p in (first, second)
+        },
+        trips={("1", "2", 1): 40.0, ("1", "2", 2): 2.0},
+    )
+    judged_day, better = follow(game, np.array([[0.5, 0.7]])), follow(game, np.array([[0.725, 0.475]]))
+    assert judged_day.point is not None
+    assert better.point is not None
+    assert judged_day.point.profit == pytest.approx(8.0)
+    assert better.point.profit == pytest.approx(48.5)
+    routes = route_set(game)
+    shares = [
+        {str(i): 1.0 - x if route.outside else x for i, route in enumerate(routes.routes)}
+        for x in np.linspace(0.0, 1.0, 21).tolist()
+    ]
+
+    def part(exact: bool, road: list[float], price: list[float]) -> dict[str, Any]:
+        return {
+            "road_points": {"0": road}, "cheapest_points": {}, "price_points": {"0": price}, "dispatch_pairs": [],
+            "exact_dispatch": exact, "choices": None, "local": None,
+        }  # fmt: skip
+
+    def record(exact: bool, bounds: list[float]) -> dict[str, Any]:
+        none = {"cap": [0.0], "link": [[0.0, 0.0]], "tariff": None}
+        at_cap = {**none, "cap": [400.0]}
+        fine = [part(False, np.arange(0.5, 40.0, 0.5).tolist(), [0.4, 0.45, 0.5, 0.55, 0.6, 0.7])]
+        steps = [
+            {"kind": "bounds", "multipliers": none, "bounds": [0.01, 18.1], "relaxed": True,
+             "hours": [part(exact, [], []), part(False, [], [])]},
+            {"kind": "cutoff", "bounds_step": 0, "lower": 8.0 * (1 - 1e-9)},
+            {"kind": "claims", "hour": 1, "intervals": [["price", 0, 0.69999, 1.5]], "dropped": []},
+            {"kind": "bounds", "multipliers": at_cap, "bounds": bounds, "relaxed": False,
+             "hours": [*fine, part(False, [1.0, 1.5], [0.75, 0.8, 0.9])]},
+        ]  # fmt: skip
+        loads = [[[x * most] for x in np.linspace(0.0, 1.0, 9).tolist()] for most in (800.0, 40.0)]
+        return {
+            "kind": "decomposed", "upper_bound": 8.02, "route_count": len(routes.routes), "references": [shares] * 2,
+            "tangents": [{}, {}], "bill_loads": loads, "best": 3, "big_m": [], "intervals": [], "steps": steps,
+        }  # fmt: skip
+
+    for bounds in ([-191.9, -280.0], [-200.0, -272.0]):
+        forged = replace(
+            judged_day,
+            bound_record=record(True, bounds),
+            upper_bound=8.02,
+            lower_bound=8.0,
+            status="feasible",
+        )
+        outcome = recheck_bound(forged, seconds=60.0)
+        assert outcome.upper_bound is None or outcome.upper_bound >= better.point.profit
+        certificate = certify(game, forged, target_gap=TARGET, recheck=outcome, pessimistic_seconds=0)
+        assert certificate.verdict != "CERTIFIED"

@@ -101,7 +101,12 @@ def solve(arguments: argparse.Namespace) -> int:
         progress(_headline(game, arguments))
         result = (solve_on_generated_routes if options.generate_routes else solve_game)(game, options)
         certificate = judge(
-            result, gap=options.gap, recheck=options.recheck, workers=options.workers, say=progress
+            result,
+            gap=options.gap,
+            recheck=options.recheck,
+            workers=options.workers,
+            thorough=options.resume,
+            say=progress,
         )
         result_folder.write(result, certificate, out)
     summary = result_summary("solve", certificate, out)
