@@ -20,7 +20,8 @@ class Bound:
     """An upper bound on a nonnegative quantity, with its derivation.
 
     ``proven`` is False only where a user asserted the value: then no verdict may be CERTIFIED. ``exact``: every step
-    of the derivation was computed without rounding errors or rounded outwards.
+    of the derivation from the rows as they stand, equations eliminated, was computed without rounding errors or
+    rounded outwards.
     """
 
     value: float

@@ -59,7 +59,7 @@ CLOSE = 1e-9
 """Relative rounding allowed between an exact answer's profit and an upper bound."""
 
 LONGER = 20.0
-"""Times the seconds for SCIP that its look at fixed prices may take; it ends with the proof, mostly at once."""
+"""Times the seconds for SCIP that each of its two looks at fixed prices may take; mostly it ends at once."""
 
 EXACT = 2e-5
 """The same between an interval and SCIP's, whose products are 0 to 1e-7 only; relative to 1 or the value."""
