@@ -6,6 +6,7 @@ import copy
 import multiprocessing
 import os
 import signal
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -85,6 +86,9 @@ def test_two_workers_find_what_one_finds(
     shared = recheck_bound(result, thorough=thorough, workers=2)
     assert same(shared) == same(alone)
     assert alone.state == (state or alone.state)
+    end = time.monotonic() + 30.0
+    while multiprocessing.active_children() and time.monotonic() < end:
+        time.sleep(0.1)
     assert not multiprocessing.active_children()
 
 
