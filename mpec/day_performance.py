@@ -5,7 +5,8 @@
 Cases: fixed-0, dlmp-0, dlmp-0.5, regulated-0.5 (the bundled day), monolithic, exact-minlp, heuristic (side by side),
 hours-6, hours-12, hours-48, scenarios-1, scenarios-9 (growth), dlmp-0.5-long (a smaller gap in half an hour). A case
 with a row is not run again without --again: the bench goes on where it stopped. Every row says when the first
-interval stood, and when each gap was reached.
+interval stood, and when each gap was reached. PySCIPOpt 6.3 aborts the process (an invalid pointer of its own) on the
+whole day after about 400 s: give exact-minlp --seconds 300.
 """
 
 from __future__ import annotations
