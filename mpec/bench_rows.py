@@ -32,9 +32,7 @@ def add_row(path: Path, rows: list[Row], fields: Sequence[str], row: Mapping[str
 
 def markdown(rows: Sequence[Row], fields: Sequence[str]) -> str:
     """A table of these columns; gaps in per cent, bounds in money."""
-    head = "| " + " | ".join(fields) + " |"
-    body = ("| " + " | ".join(_cell(name, row[name]) for name in fields) + " |" for row in rows)
-    return "\n".join([head, "|" + "---|" * len(fields), *body]) + "\n"
+    return text_table(fields, [[_cell(name, row[name]) for name in fields] for row in rows])
 
 
 def _cell(name: str, value: str) -> str:
@@ -45,8 +43,8 @@ def _cell(name: str, value: str) -> str:
 
 def text_table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
     """A Markdown table of cells that are text already."""
-    body = ("| " + " | ".join(line) + " |" for line in (head, ["---"] * len(head), *lines))
-    return "\n".join(body) + "\n"
+    top, *body = ("| " + " | ".join(line) + " |" for line in (head, *lines))
+    return "\n".join([top, "|" + "---|" * len(head), *body]) + "\n"
 
 
 def number(value: str) -> float | None:

@@ -225,7 +225,7 @@ def feasible_points(
 def exactly_feasible(
     rows: Inequalities, given_low: Array, given_high: Array, points: Sequence[AffinePoint]
 ) -> bool:
-    """Whether those of the points that are used satisfy every row over the rows box in exact arithmetic, mixed with
+    """Whether those of the points that are used satisfy every row over the whole box in exact arithmetic, mixed with
     at most :data:`MIXED` of one that does."""
     used = feasible_points(rows, given_low, given_high, points) if _linear(rows) else ()
     least = [_slack_range(rows, given_low, given_high, point) for point in used]

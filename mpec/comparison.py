@@ -16,7 +16,7 @@ from instances.model import Instance
 from mpec import figures, gravitational_search, result_folder
 from mpec.certificate import Certificate
 from mpec.equilibrium import Equilibrium
-from mpec.judging import judge
+from mpec.judging import judge, judge_solved
 from mpec.options import SolveOptions
 from mpec.storage import write_file
 from mpec.wording import money
@@ -80,14 +80,7 @@ def compare(instance: Instance, options: SolveOptions, budget: Budget, *, force:
     ):
         options.say("exact: solving")
         exact = solve_game(instance, replace(options, out=exact_folder))
-        exact_judged = judge(
-            exact,
-            gap=options.gap,
-            recheck=options.recheck,
-            workers=options.workers,
-            thorough=options.resume,
-            say=options.say,
-        )
+        exact_judged = judge_solved(exact, options)
         result_folder.write(exact, exact_judged, exact_folder)
         heuristic = _heuristic(instance, options, budget, exact.seconds)
         heuristic_judged = judge(heuristic, gap=options.gap, say=options.say)

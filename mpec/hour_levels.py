@@ -28,13 +28,13 @@ SHORT_MILP = 5.0
 """Seconds of a MILP where interval LPs may do better."""
 
 
-def close(closing: Closing, work: Rounds, enough: float, effort: Effort) -> None:
+def close(closing: Closing, work: Rounds, effort: Effort) -> None:
     """Rounds of interval LPs above a level; then the next level: again a part of the way from the bound to what is
     known, or a higher one where nothing comes of it. What is known comes first: that is soon seen to work, or not."""
     milps = True
-    while closing.open > enough and effort.left() > 0.0:
+    while closing.open > work.enough and effort.left() > 0.0:
         all_the_way, idle, rounds = closing.share >= 1.0, 0, 0
-        while not closing.reached and closing.open > enough and effort.left() > 0.0 and idle < PATIENCE:
+        while not closing.reached and closing.open > work.enough and effort.left() > 0.0 and idle < PATIENCE:
             before, width, solved = closing.open, closing.width(), closing.solved
             going, rounds = closing.shrink(), rounds + 1
             effort.spend(LP_SECONDS * (closing.solved - solved))
@@ -46,7 +46,7 @@ def close(closing: Closing, work: Rounds, enough: float, effort: Effort) -> None
             idle += 1
             closing.dull.clear()
         if milps and (not all_the_way or int(closing.local.box.usable.sum()) <= FEW_ROUTES):
-            milps = _refine_above(closing, work, enough, effort)
+            milps = _refine_above(closing, work, effort)
         if closing.reached and closing.level > closing.floor:
             closing.share = min(1.0, closing.share * (1.5 if rounds == 1 else 1.0))
         elif closing.share <= LEAST_SHARE:
@@ -56,12 +56,12 @@ def close(closing: Closing, work: Rounds, enough: float, effort: Effort) -> None
         closing.begin()
 
 
-def _refine_above(closing: Closing, work: Rounds, enough: float, effort: Effort) -> bool:
+def _refine_above(closing: Closing, work: Rounds, effort: Effort) -> bool:
     """MILPs above the level, refined where their points are wrong: what is refined serves all levels. False once one
     takes too long."""
     last, idle = np.inf, 0
     for _ in range(REFINED_ROUNDS):
-        if closing.reached or closing.open <= enough or effort.left() <= 0.0:
+        if closing.reached or closing.open <= work.enough or effort.left() <= 0.0:
             break
         limit = min(effort.left(), SHORT_MILP)
         size_of = max(abs(closing.bound), 1.0)

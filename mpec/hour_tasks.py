@@ -88,7 +88,7 @@ def sharpen(
 
     if closing is not None and known is not None:
         closing = replace(closing, known=max(known, closing.known), cutoffs=cutoffs, dispatch=dispatch)
-        close(closing, work, enough, effort)
+        close(closing, work, effort)
         best = HourBound(state.t, closing.bound, None, None, 0.0, "closing", (0, 0, 0))
         return _sharpened(state, closing, best, closing.proven, work, effort.used())
     if known is None or has_steps(routes.instance):
@@ -113,7 +113,7 @@ def sharpen(
         known = max([known, *(hour.value(multipliers, routes.instance.period_h) for hour in found)])
     if known is not None and np.isfinite(best.bound) and best.bound - known > enough:
         closing = Closing(routes, work.dispatch, multipliers, cutoffs, known, state, best.bound, best_state)
-        close(closing, work, enough, effort)
+        close(closing, work, effort)
         best, best_state = replace(best, bound=closing.bound), closing.proven
     done = _sharpened(state, closing, best, best_state, work, effort.used())
     return replace(done, found=tuple(found))

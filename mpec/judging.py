@@ -9,7 +9,7 @@ from mpec import result_folder
 from mpec.certificate import Certificate, certify, certify_folder
 from mpec.checks.record import RecheckOutcome
 from mpec.equilibrium import Equilibrium
-from mpec.options import Solver, silent
+from mpec.options import SolveOptions, Solver, silent
 from mpec.pessimistic import SECONDS
 
 DEFAULT_GAP = 0.01
@@ -42,6 +42,18 @@ def judge(
         target_gap=gap,
         recheck=outcome,
         pessimistic_seconds=pessimistic_seconds,
+    )
+
+
+def judge_solved(equilibrium: Equilibrium, options: SolveOptions) -> Certificate:
+    """Judge what a solve with these options gave; one that went on from a file is re-proved claim by claim."""
+    return judge(
+        equilibrium,
+        gap=options.gap,
+        recheck=options.recheck,
+        workers=options.workers,
+        thorough=options.resume,
+        say=options.say,
     )
 
 

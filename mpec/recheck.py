@@ -25,7 +25,7 @@ from mpec.executors import Tasks
 from mpec.followers.answer import Follower
 from mpec.followers.dispatch import DispatchSolver
 from mpec.hour_dispatch import HourDispatch, hour_dispatch
-from mpec.hour_solve import HourPoint, build_hour, read_point, with_bill_cuts
+from mpec.hour_solve import HourPoint, build_hour, read_point, with_bill_cuts, with_tangents
 from mpec.hour_state import HourState, first_states
 from mpec.hour_tightening import tighten_hour
 from mpec.options import silent
@@ -168,7 +168,7 @@ def _recheck_infeasible(routes: RouteSet, record: Mapping[str, Any], solver: str
             break
         # The point is none of the game's: a relaxation that is sharper there may have none at all.
         state, _, _ = tighten_hour(routes, state, dispatch, SHARPENED)
-        state, _ = refine(routes, state, point)
+        state, _ = refine(routes, with_tangents(routes.instance, state, point), point)
     if status:
         return RecheckOutcome(
             "undecided", details=f"period {labels[t]}: the solver {names[-1]} says {status}"

@@ -8,7 +8,7 @@ import numpy as np
 
 from formulations.congestion import RoadCost
 from formulations.routes import RouteSet
-from mpec.hour_solve import HourPoint, with_tangents
+from mpec.hour_solve import HourPoint
 from mpec.hour_state import HourBlock, HourState
 
 Array = np.ndarray
@@ -52,7 +52,7 @@ def refine(
     least: float = 1e-3,
     pieces: int = 8,
 ) -> tuple[HourState, float]:
-    """Breakpoints at the point for the worst roads and pairs, tangents of roads that are too fast; the total error.
+    """Breakpoints at the point for the worst roads, pairs and stations; the total error.
 
     A breakpoint closer than 2 % of the interval to another is not added; ``pieces`` caps each partition.
     """
@@ -74,8 +74,7 @@ def refine(
         if errors.stations[m] > least:
             ends = float(state.box.low["price"][m]), float(state.box.high["price"][m])
             prices[int(m)] = _insert(prices.get(int(m), ()), float(point.price[m]), ends, pieces)
-    new = with_tangents(routes.instance, state, point)
-    new = replace(new, road_points=road_points, cheapest_points=cheapest, price_points=prices)
+    new = replace(state, road_points=road_points, cheapest_points=cheapest, price_points=prices)
     return new, errors.total
 
 

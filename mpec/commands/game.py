@@ -93,21 +93,14 @@ def solve(arguments: argparse.Namespace) -> int:
     out = output_folder(arguments, game)
     options = _options(arguments, out)
     from mpec import result_folder
-    from mpec.judging import judge
+    from mpec.judging import judge_solved
     from mpec.orchestrator import solve_game
     from mpec.route_rounds import solve_on_generated_routes
 
     with result_folder.begin(out, resume=arguments.resume, force=arguments.force):
         progress(_headline(game, arguments))
         result = (solve_on_generated_routes if options.generate_routes else solve_game)(game, options)
-        certificate = judge(
-            result,
-            gap=options.gap,
-            recheck=options.recheck,
-            workers=options.workers,
-            thorough=options.resume,
-            say=progress,
-        )
+        certificate = judge_solved(result, options)
         result_folder.write(result, certificate, out)
     summary = result_summary("solve", certificate, out)
     print_result(summary, as_json=arguments.json)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
@@ -39,8 +40,8 @@ def test_a_certificate_says_how_many_ms_were_derived_without_rounding_errors(sol
 def test_a_bound_that_rests_on_an_m_with_rounding_in_it_is_not_certified(
     solved: Equilibrium, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def rounded(*arguments: object, **options: object) -> HourDispatch:
-        data = hour_dispatch(*arguments, **options)  # type: ignore[arg-type]
+    def rounded(*arguments: Any, **options: Any) -> HourDispatch:
+        data = hour_dispatch(*arguments, **options)
         return replace(
             data,
             scenarios=tuple(

@@ -13,9 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import instances
 from formulations.routes import route_set
 from mpec import replay, replayed_hours
-from mpec.bound_reading import BoundsStep, CutoffStep, Derivation, Partition, read_derivation
+from mpec.bound_reading import BoundsStep, CutoffStep, Derivation, Partition, Step, read_derivation
 from mpec.checks.record import RecheckOutcome
 from mpec.claims import Claims, Local
 from mpec.coupling import Multipliers
@@ -164,10 +165,16 @@ def test_a_cutoff_is_idle_where_only_bounds_at_its_own_multipliers_follow() -> N
     from mpec.bound_reading import ClaimsStep
 
     claims = ClaimsStep(0, Claims((), ()))
-    same_ones = [bounds_step(1.0), CutoffStep(0, 0.5), bounds_step(1.0), CutoffStep(2, 0.5), bounds_step(1.0)]
+    same_ones: list[Step] = [
+        bounds_step(1.0),
+        CutoffStep(0, 0.5),
+        bounds_step(1.0),
+        CutoffStep(2, 0.5),
+        bounds_step(1.0),
+    ]
 
-    def idle(*steps: object) -> list[int]:
-        return sorted(replay.idle_cutoffs(Derivation(tuple(steps), len(steps) - 1, (), (), ())))  # type: ignore[arg-type]
+    def idle(*steps: Step) -> list[int]:
+        return sorted(replay.idle_cutoffs(Derivation(tuple(steps), len(steps) - 1, (), (), ())))
 
     assert idle(*same_ones) == [1, 3]
     assert idle(bounds_step(1.0), CutoffStep(0, 0.5), bounds_step(2.0)) == []
@@ -217,7 +224,8 @@ def test_cutoffs_that_nothing_needs_are_not_proven_and_the_others_are(
 
 
 def kept(shown: list[tuple[Multipliers, Local]]) -> Replay:
-    return Replay(None, [], [], "highs", 0.0, [], 0.0, Tasks(1), True, print, shown={3: shown})  # type: ignore[arg-type]
+    routes = route_set(instances.load("line-limit"))
+    return Replay(routes, [], [], "highs", 0.0, [], 0.0, Tasks(1), True, print, shown={3: shown})
 
 
 def test_rounds_are_known_for_the_same_multipliers_and_no_higher_level() -> None:

@@ -270,7 +270,9 @@ def test_duals_that_are_too_good_by_a_billionth_move_no_bound_below_the_truth(
     found = slack_bounds(kept, 0 * capacity, capacity, points)
     moved = 0
     for a, b, c in zip(true, found, exact, strict=True):
-        assert a is not None and b is not None and c is not None  # noqa: PT018
+        assert a is not None
+        assert b is not None
+        assert c is not None
         assert b.value >= c.value * (1.0 - 1e-12)
         moved += b.value > c.value
         assert b.exact
