@@ -123,7 +123,7 @@ def drop_never_binding(
     polytope = primal_polytope(rows, given_low, given_high, points)
     wide = sp.hstack([rows.matrix, rows.given_matrix]).tocsr()
     size = margin * (1.0 + np.abs(rows.right))
-    least = _least(wide, polytope.lower, polytope.upper) - rows.right
+    least = least_activity(wide, polytope.lower, polytope.upper) - rows.right
     dropped = {
         int(i): Dropped(rows.names[i], float(least[i]), "intervals") for i in np.flatnonzero(least > size)
     }
@@ -143,7 +143,7 @@ def drop_never_binding(
     return rows.select(keep), tuple(dropped[i] for i in sorted(dropped))
 
 
-def _least(matrix: sp.csr_matrix, lower: Array, upper: Array) -> Array:
+def least_activity(matrix: sp.csr_matrix, lower: Array, upper: Array) -> Array:
     """Least activity of each row over the box, rounded downwards."""
     coo = matrix.tocoo()
     terms = coo.data * np.where(coo.data > 0, lower[coo.col], upper[coo.col])
@@ -160,7 +160,7 @@ def slack_bounds(
     """Largest slack of every inequality row over the joint polyhedron of (x, p); None for equalities."""
     polytope = primal_polytope(rows, given_low, given_high, points)
     wide = sp.hstack([rows.matrix, rows.given_matrix]).tocsr()
-    most = np.nextafter(-_least(-wide, polytope.lower, polytope.upper) - rows.right, math.inf)
+    most = np.nextafter(-least_activity(-wide, polytope.lower, polytope.upper) - rows.right, math.inf)
     sound = exactly_feasible(rows, given_low, given_high, points)
     out: list[Bound | None] = []
     for i in range(rows.rows):
@@ -276,7 +276,9 @@ def _slack_range(
     fixed = abs(rows.matrix) @ np.abs(point.origin) + np.abs(rows.right)
     noise = size @ np.maximum(np.abs(low), np.abs(high))
     blur = (rows.matrix.shape[1] + 4) * UNIT * (fixed + noise) + 1e-13 * noise
-    return base + _least(on_p, low, high) - blur, base - _least((-on_p).tocsr(), low, high) + blur
+    return base + least_activity(on_p, low, high) - blur, base - least_activity(
+        (-on_p).tocsr(), low, high
+    ) + blur
 
 
 class DualPolyhedron:

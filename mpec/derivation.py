@@ -18,9 +18,11 @@ from functools import cached_property
 import numpy as np
 import scipy.sparse as sp
 
+from mpec.bounds import least_activity
 from mpec.branching import Branching
 from mpec.complementarity import Bound, Linear, Pair
 from mpec.elimination import eliminate_equalities
+from mpec.exact_sums import UNIT
 from mpec.incumbent import MOST_NODES, Found, good_point
 from mpec.kkt import Kkt
 from mpec.lifting import Lifting
@@ -163,7 +165,7 @@ class Derivation:
         """The pairs with the bounds that single rows give, without any LP."""
         lower, upper = propagate(self.matrix, self.row_lower, self.row_upper, self.lower, self.upper)
         for sides in (self.slack, self.multiplier):
-            most = _most(sides.rows, lower, upper) + sides.constant
+            most = _most(sides.rows, sides.constant, lower, upper)
             sides.value = np.maximum(most, 0.0)
             sides.source = ["single rows (interval propagation)"] * len(most)
         return [self._bounded(i) for i in range(len(self.pairs))]
@@ -281,7 +283,7 @@ class Derivation:
         corner = np.where(cost[used] > 0, place.upper[used], place.lower[used])
         sides.improve(
             i,
-            float(cost[used] @ corner) + sides.constant[i],
+            _summed_up(cost[used] * corner, sides.constant[i]),
             f"single rows (interval propagation){self.cutoff_note}",
         )
         source = f"LP over the relaxation with strong duality lifted{self.cutoff_note}"
@@ -290,7 +292,7 @@ class Derivation:
             other = self.pairs[self.opposite[i]].multiplier
             np.subtract.at(cost, other.columns, other.values)
             source += ", opposite side inactive"
-        value = place.maximum(cost) + float(sides.constant[i])
+        value = math.nextafter(place.maximum(cost) + float(sides.constant[i]), math.inf)
         self.lps += 1
         if not place.empty:
             sides.improve(i, value, source)
@@ -359,11 +361,16 @@ class Derivation:
                     sides.improve(i, 2.0 * max(part.at(self.known.x), 0.0) + 1.0, source)
 
 
-def _most(rows: sp.csr_matrix, lower: Array, upper: Array) -> Array:
-    """Largest value of each row over the box."""
-    coo = rows.tocoo()
-    terms = coo.data * np.where(coo.data > 0, upper[coo.col], lower[coo.col])
-    return np.bincount(coo.row, terms, minlength=rows.shape[0])
+def _most(rows: sp.csr_matrix, constant: Array, lower: Array, upper: Array) -> Array:
+    """Largest value of each row and its constant over the box, rounded upwards."""
+    return np.asarray(np.nextafter(constant - least_activity(-rows, lower, upper), math.inf))
+
+
+def _summed_up(terms: Array, constant: float) -> float:
+    """The sum of rounded products and a constant, rounded upwards (Higham 2002, gamma_k)."""
+    total = float(terms.sum()) + constant
+    size = float(np.abs(terms).sum()) + abs(constant)
+    return total + (len(terms) + 4) * UNIT * size if math.isfinite(size) else total
 
 
 def _opposites(pairs: Sequence[Pair], slack: _Sides) -> Array:

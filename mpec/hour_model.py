@@ -283,7 +283,7 @@ class HourBuilder:
                 over = kappa * float(self.over_h[k])
                 few = EPSILON * max(float(box.high["cheapest"][n]), 0.0) + over
                 big = min(float(box.high["slack"][k]) + over, slack.interval(model)[1])
-                # What adding up in floating point can miss, with room.
+                # Both are rounded outwards; this is for the last sum, with room.
                 big += 1e-12 * (abs(big) + abs(slack.constant))
                 if big <= few * (1 + 1e-3) + 1e-8:
                     # Never dearer than that: a binary would carry a coefficient of nothing but rounding.

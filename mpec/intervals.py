@@ -16,6 +16,7 @@ from formulations.congestion import road_time
 from formulations.prices import price_box
 from formulations.routes import RouteSet, hour_routes
 from instances.model import Instance
+from mpec.exact_sums import UNIT
 from mpec.tolerances import BOUND_MARGIN, DELTA, EPSILON
 
 if TYPE_CHECKING:
@@ -150,6 +151,11 @@ def propagate(box: Intervals, routes: RouteSet, demand: Array) -> None:
     time_high = np.where(inside, routes.on_road @ slow + routes.charging_h, 0.0)
     cost_low = kappa * time_low + routes.plan_kwh @ box.low["price"] + routes.outside_cost
     cost_high = kappa * time_high + routes.plan_kwh @ box.high["price"] + routes.outside_cost
+    dearest = np.maximum(np.abs(box.low["price"]), np.abs(box.high["price"]))
+    size = kappa * time_high + routes.plan_kwh @ dearest + np.abs(routes.outside_cost)
+    # (x / c)^beta multiplies the quotient's error by beta.
+    steepest = max((road.bpr_beta for road in instance.roads), default=0.0)
+    blur = (len(instance.roads) + len(instance.stations) + 2.0 * steepest + 16.0) * UNIT
     xi = instance.users.xi
     for n in range(pairs):
         mine = np.flatnonzero(used & (pair == n))
@@ -173,6 +179,8 @@ def propagate(box: Intervals, routes: RouteSet, demand: Array) -> None:
         ceiling = np.minimum(d_high / (1 + rate * time_low[mine]), box.high["modified"][n])
         box.high["route_flow"][mine] = np.minimum(box.high["route_flow"][mine], ceiling)
         gap = cost_high[mine] - box.low["cheapest"][n]
+        # An M: rounded outwards (Higham 2002, gamma_k), as the sides of "cheapest" are by far.
+        gap += blur * (size[mine] + abs(box.low["cheapest"][n]))
         box.high["slack"][mine] = np.minimum(box.high["slack"][mine], np.maximum(gap, 0.0))
     box.high["route_flow"][~used] = 0.0
     box.high["slack"][~used] = np.inf

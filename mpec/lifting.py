@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 import scipy.sparse as sp
 
+from mpec.exact_sums import UNIT
 from mpec.optimiser import Array, Inequalities
 
 
@@ -59,9 +60,15 @@ class Lifting:
         """A column w for (values.x[columns]) * x[other] within its McCormick envelope (McCormick 1976).
 
         With u in [low, high] and v in [other_low, other_high]: w >= low v + other_low u - low other_low,
-        and three more; a side with an infinite constant is left out.
+        and three more; a side with an infinite constant is left out. What is rounded is rounded outwards: the product
+        of any u and v in their intervals keeps every row exactly.
         """
         w = self.column()
+        if np.any(np.abs(values) != 1.0):
+            # A column for u: multiplied out, the entries -other_low values would be rounded.
+            u = self.column(low, high)
+            self.add([u, *columns], [1.0, *-values], 0.0, 0.0)
+            columns, values = np.array([u]), np.ones(1)
         for u_side, v_side, below in (
             (low, other_low, True),
             (high, other_high, True),
@@ -73,7 +80,8 @@ class Lifting:
             row = np.concatenate([[w, other], columns])
             entries = np.concatenate([[1.0, -u_side], -v_side * values])
             right = -u_side * v_side
-            self.add(row, entries, right if below else -math.inf, math.inf if below else right)
+            least, most = math.nextafter(right, -math.inf), math.nextafter(right, math.inf)
+            self.add(row, entries, least if below else -math.inf, math.inf if below else most)
         return w
 
     def strong_duality(self, rows: Inequalities, primal: Array, given: Array, multiplier: Array) -> None:
@@ -139,7 +147,9 @@ class Lifting:
 
 
 def _range(values: Array, low: Array, high: Array) -> tuple[float, float]:
-    """Interval of values.p over the box."""
+    """Interval of values.p over the box, rounded outwards."""
     least = np.where(values > 0, values * low, values * high)
     most = np.where(values > 0, values * high, values * low)
-    return float(least.sum()), float(most.sum())
+    blur = [(len(values) + 4) * UNIT * float(np.abs(ends).sum()) for ends in (least, most)]
+    low_blur, high_blur = (b if math.isfinite(b) else 0.0 for b in blur)
+    return float(least.sum()) - low_blur, float(most.sum()) + high_blur

@@ -9,9 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from formulations.routes import route_set
+from instances.model import Road
 from mpec.equilibrium import Equilibrium
 from mpec.expression import Expression
 from mpec.hour_dispatch import HourDispatch, first_load, hour_dispatch
+from mpec.hour_state import first_states
 from mpec.judging import judge
 from mpec.linear_model import LinearModel
 from mpec.options import SolveOptions
@@ -85,3 +88,33 @@ def test_the_ends_of_an_expression_are_rounded_outwards() -> None:
         assert Fraction(low) <= ends[0]
         assert Fraction(high) >= ends[1]
         assert high == pytest.approx(float(ends[1]), rel=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_no_users_m_is_below_what_rational_numbers_give(seed: int) -> None:
+    """slack <= kappa T + plan . rho + outside - cmin at the ends of the intervals, with the road times (29) exact."""
+    game = drawn_kind(seed, Size()).game(seed)
+    routes, kappa, counted = route_set(game), Fraction(game.users.kappa_per_h), 0
+    for state in first_states(routes):
+        low, high = state.box.low, state.box.high
+        slowest = [_road_time(road, float(x)) for road, x in zip(game.roads, high["road_flow"], strict=True)]
+        for k in np.flatnonzero(state.box.usable):
+            on = [] if routes.outside[k] else np.flatnonzero(routes.on_road[k])
+            stay = 0.0 if routes.outside[k] else routes.charging_h[k]
+            most = kappa * (sum((slowest[a] for a in on), Fraction(0)) + Fraction(float(stay)))
+            most += sum(
+                Fraction(float(kwh)) * Fraction(float(price))
+                for kwh, price in zip(routes.plan_kwh[k], high["price"], strict=True)
+            )
+            most += Fraction(float(routes.outside_cost[k]))
+            most -= Fraction(float(low["cheapest"][routes.pair[k]]))
+            if high["slack"][k] >= 0.999 * most:
+                assert Fraction(float(high["slack"][k])) >= most
+                counted += 1
+    assert counted > 0
+
+
+def _road_time(road: Road, x: float) -> Fraction:
+    assert road.bpr_beta == int(road.bpr_beta)
+    ratio = (Fraction(x) + Fraction(road.background_veh_per_h)) / Fraction(road.capacity_veh_per_h)
+    return Fraction(road.free_flow_h) * (1 + Fraction(road.bpr_alpha) * ratio ** int(road.bpr_beta))
