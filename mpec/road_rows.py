@@ -40,6 +40,12 @@ are as good, and HiGHS has called ranges about its feasibility tolerance empty."
 APART = 1e-3
 """A plane's two points are that far apart at least, as a share of the interval."""
 
+LEVEL = 1e-6
+"""A plane's slope by flow below that share of the one by time is no number to put beside it in a row."""
+
+ASIDE = 0.02
+"""How far a point gives way then, as a share of its distance from the curve's end."""
+
 ROUNDING = 1e-13
 """Relative to the sum of the terms: what evaluating a plane and the curve in floating point can miss, with room."""
 
@@ -86,9 +92,21 @@ class Road:
         return any(hours - a - b * self.high - c * time > ROOM * max(1.0, hours) for a, b, c in middle)
 
     def planes(self, points: Array, *, below: bool) -> list[tuple[float, float, float]]:
-        """(A, B, C) of the planes tangent at ``points`` that hold g from below (above); none where that fails."""
+        """(A, B, C) of the planes tangent at ``points`` that hold g from below (above); none where that fails.
+
+        B changes its sign somewhere. A point about there gives way a little: rows with a coefficient of next to
+        nothing make a solver's bound doubtful (mpec.model_health).
+        """
         end = self.low if below else self.high
         points = points[np.abs(points - end) > APART * (self.high - self.low)]
+        a, b, c, good = self._touching(points, end, below)
+        level = np.abs(b) < LEVEL * np.maximum(1.0, np.abs(c))
+        if level.any():
+            a, b, c, good = self._touching(points + np.where(level, ASIDE * (end - points), 0.0), end, below)
+        return [(float(a[i]), float(b[i]), float(c[i])) for i in np.flatnonzero(good)]
+
+    def _touching(self, points: Array, end: float, below: bool) -> tuple[Array, Array, Array, Array]:
+        """A, B, C of the plane tangent at each point and through the curve's end, and whether it is one."""
         ends = np.full(len(points), end)
         t, t_end, t_slope = self.time(points), self.time(ends), self.slope(points)
         g, g_end, g_slope = self.hours(points), self.hours(ends), self.hours_slope(points)
@@ -110,7 +128,7 @@ class Road:
             a = np.minimum(at_end, at_point - missed) - rounding
         else:
             a = np.maximum(at_end, at_point + missed) + rounding
-        return [(float(a[i]), float(b[i]), float(c[i])) for i in np.flatnonzero(good)]
+        return a, b, c, good
 
 
 def add_road_rows(builder: HourBuilder) -> None:

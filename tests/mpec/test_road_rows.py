@@ -81,6 +81,21 @@ def test_no_point_of_the_curve_violates_a_plane(
             assert float(slack.min()) <= 1e-9 * float(g.max() + abs(by_time) * t.max() + abs(by_flow) * high)
 
 
+def test_no_row_has_a_coefficient_of_next_to_nothing() -> None:
+    """From an empty road t = p t' / (beta - 1) is where the slope by flow is 0; the point there gives way."""
+    flow = 260.0 * (3.0 / 0.15) ** 0.25
+    builder, a = builder_of(0.15, 4.0, 0.0, 0.0, 1000.0)
+    road = Road(builder, a, 0.0, 1000.0)
+    (_, level, steep, _) = road._touching(np.array([flow]), 0.0, True)
+    assert abs(level[0]) < 1e-9 * steep[0]
+    ((constant, by_flow, by_time),) = road.planes(np.array([flow]), below=True)
+    assert abs(by_flow) > 1e-6 * by_time
+    x = np.linspace(0.0, 1000.0, 4001)
+    t, g = truth(x, 0.15, 4.0, 0.0)
+    slack = g - LONG(constant) - LONG(by_flow) * x.astype(LONG) - LONG(by_time) * t
+    assert 0.0 <= float(slack.min()) <= 1e-9 * float(g.max())
+
+
 def test_there_are_planes_where_time_bends() -> None:
     builder, a = builder_of(0.15, 4.0, 205.0, 0.0, 60.0)
     road = Road(builder, a, 0.0, 60.0)
