@@ -118,6 +118,8 @@ class DaySearch:
         sound = candidate.excess <= 1e-7 * capacity and candidate.violation <= 5e-7
         if not sound or (self.best is not None and candidate.profit <= self.best.profit):
             return True
+        if not has_steps(self.routes.instance):
+            candidate = self.primal.finished(candidate)
         if self.accept is not None and not self.accept(self.primal, candidate):
             self.refused += 1
             return False

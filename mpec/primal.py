@@ -20,8 +20,13 @@ from mpec.followers.assemble import point as assemble_point
 from mpec.followers.regulated import regulated_prices
 from mpec.hour_pool import HourPool, PooledHour
 from mpec.polish import DayProgram, Guess, polish
+from mpec.tolerances import AIM
 
 Array = np.ndarray
+
+HAIR = 1e-6
+"""How far finishing may move a point, as shares of the price box and of each pair's flow. On the bundled day 1e-4 led
+across jumps of the electricity price (850 of 21,192 money), 1e-6 took the worst route from 1.9e-9 to 2e-12."""
 
 
 @dataclass(frozen=True)
@@ -201,6 +206,17 @@ class Primal:
             flows, prices = done.guess.flows, done.guess.prices
             reach = max(0.4 * reach, 0.02)
         return best
+
+    def finished(self, candidate: Candidate) -> Candidate:
+        """The candidate a hair away, where its used routes cost the same but for rounding: nothing of its profit shall
+        rest on a tolerance. Itself where that loses money, as it does across a jump of the electricity price."""
+        if candidate.violation <= 0.1 * AIM:
+            return candidate
+        guess = self._guess(candidate.prices, candidate.flows, candidate.flows > 0, False)
+        settled = self._settle(polish(self.program, guess, steps=2, reach=HAIR).guess)
+        better = settled.violation < candidate.violation and settled.excess <= candidate.excess
+        worth = settled.profit >= candidate.profit - 1e-9 * abs(candidate.profit)
+        return settled if better and worth else candidate
 
     def _guess(self, prices: Array, flows: Array, used: Array, explore: bool) -> Guess:
         """The guess at a candidate, with the operator's current price and the rows where it holds."""

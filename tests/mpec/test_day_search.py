@@ -12,6 +12,7 @@ from formulations.prices import price_box
 from formulations.routes import RouteSet, route_set
 from formulations.tariff import regulated_tariff
 from instances.model import TariffMode
+from mpec.certificate import judge_point
 from mpec.cost_pieces import CAREFUL_MARGINS, KINK_MARGIN
 from mpec.coupling import Multipliers, mean_caps, no_multipliers
 from mpec.day_relaxation import DayAnswer, relaxed_day
@@ -187,3 +188,41 @@ def test_a_point_refused_at_any_distance_is_given_up() -> None:
     assert search.best is None
     # Each distance once, and the two tries from prices that overload no station.
     assert search.refused == 1 + len(CAREFUL_MARGINS) + 2
+
+
+def test_nothing_of_a_days_profit_rests_on_a_tolerance() -> None:
+    """The best day's used routes cost the same but for rounding; so do those of a day that was moved a little off."""
+    routes = morning("dlmp", 0.5)
+    search = DaySearch(routes, Tasks(1))
+    low, high = price_box(routes.instance)
+    search.near(low + 0.8 * (high - low), no_multipliers(routes.instance), sample=False)
+    best = search.best
+    assert best is not None
+    assert best.violation <= 1e-10
+    point = search.primal.point(best)
+    assert judge_point(routes.instance, point, routes).on_tolerance == 0.0
+    rng = np.random.default_rng(0)
+    moved = best.flows * (1.0 + 1e-6 * rng.standard_normal(best.flows.shape))
+    off = replace(search.primal.at(best.prices), flows=moved)
+    guess = search.primal._guess(off.prices, moved, moved > 0, False)
+    off = replace(off, violation=search.primal.program.violation(guess), profit=best.profit)
+    assert off.violation > 1e-8
+    mended = search.primal.finished(off)
+    assert mended.violation <= 1e-10
+    assert mended.profit == pytest.approx(best.profit, rel=1e-6)
+
+
+def test_a_point_that_finishing_would_make_worse_stays_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    routes = morning("dlmp", 0.5)
+    primal = Primal(routes)
+    low, high = price_box(routes.instance)
+    start = replace(primal.answer(0.5 * (low + high)), violation=1e-8)
+    dearer = replace(start, profit=start.profit - 1.0, violation=0.0)
+    monkeypatch.setattr(primal, "_settle", lambda _: dearer)
+    assert primal.finished(start) is start
+    monkeypatch.setattr(
+        primal, "_settle", lambda _: replace(dearer, profit=start.profit, excess=start.excess + 1.0)
+    )
+    assert primal.finished(start) is start
+    monkeypatch.setattr(primal, "_settle", lambda _: replace(dearer, profit=start.profit))
+    assert primal.finished(start).violation == 0.0
