@@ -98,8 +98,15 @@ class OperatorValue:
                 level = float(self.demand[row]) + kw / program.unit
                 session.set_row_bounds(row, level, level)
             solved = session.solve()
+            if solved.status != "optimal" or solved.objective is None:
+                # From the last basis HiGHS may end at an "optimum" whose point breaks rows: once more, from none.
+                session.reload()
+                solved = session.solve()
             if solved.status != "optimal" or solved.objective is None or solved.row_duals is None:
-                raise ArithmeticError(f"the operator's program ended {solved.status}, {program.where}")
+                lacking = " without a point that keeps its rows" if solved.status == "optimal" else ""
+                raise ArithmeticError(
+                    f"the operator's program ended {solved.status}{lacking}, {program.where}"
+                )
             total += money * solved.objective
             for m, b in enumerate(self.bus):
                 price = solved.row_duals[program.active[b]]

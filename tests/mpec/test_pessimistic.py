@@ -111,6 +111,38 @@ def test_the_bound_on_the_nodal_bill_holds_over_the_whole_box(seed: int):
         value.close()
 
 
+@pytest.mark.parametrize("failures", [1, 2])
+def test_an_optimum_without_a_point_is_asked_for_once_more(failures: int, monkeypatch: pytest.MonkeyPatch):
+    """HiGHS may end "optimal" at a point that breaks rows. The second time from no basis; then it is said plainly."""
+    left = [0]
+
+    class Forgetful(HighsSession):
+        def solve(self, **options: Any) -> Solved:
+            solved = super().solve(**options)
+            if not left[0]:
+                return solved
+            left[0] -= 1
+            return replace(solved, objective=None, x=None)
+
+    monkeypatch.setattr(worst_bill, "HighsSession", Forgetful)
+    game, _ = tied_game(np.random.default_rng(0), "dlmp")
+    load = np.full(3, 5.0 * game.trips["o", "d", 1])
+    value = worst_bill.OperatorValue(game, 0, 5.0 * load)
+    try:
+        cost, slope = value.at(load)
+        value.at(2.0 * load)
+        left[0] = failures
+        if failures == 1:
+            again, same = value.at(load)
+            assert again == pytest.approx(cost, rel=1e-9)
+            assert same == pytest.approx(slope, rel=1e-6, abs=1e-9)
+        else:
+            with pytest.raises(ArithmeticError, match="optimal without a point that keeps its rows"):
+                value.at(load)
+    finally:
+        value.close()
+
+
 @pytest.mark.parametrize("lie", [1.0, 0.9, 1.1, 0.0])
 def test_the_dearest_bill_is_bounded_whatever_duals_the_solver_states(
     lie: float, monkeypatch: pytest.MonkeyPatch
