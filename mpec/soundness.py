@@ -22,6 +22,10 @@ its best point can be worth more than any answer. A point of its above an upper 
 with its prices fixed (mpec.exact_minlp.best_answer: numbers in the model, and pairs in place of products), to the
 end: an answer above the bound is the violation `exact`; a proof that there is none, and only that, clears it; else
 the game counts as a violation `unsettled`. Finding less by a second search clears nothing.
+
+Whether a relaxation holds an equilibrium is asked of HiGHS with presolve, and where it says no once more without: a
+point whose rows are checked settles it. HiGHS 1.16's presolve lost the points of games 24, 552 and 661; it is one of
+their models that tests/data/highs_presolve.mps keeps, and why a recheck's MILPs run without presolve.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
@@ -23,6 +24,7 @@ from mpec.linear_model import LinearModel
 from mpec.model_health import findings, read_mps
 from mpec.options import Method, SolveOptions
 from mpec.orchestrator import solve_game
+from mpec.replayed_hours import second_bound
 from mpec.solvers import HighsSession, SolverError, SolverMissing, open_session
 from mpec.solvers.careful import believable, solve_milp
 from mpec.solvers.session import Solved
@@ -208,6 +210,49 @@ def test_the_model_that_highs_bounds_falsely_is_found_out_before_it_is_solved() 
     assert solved.objective == pytest.approx(364.64, abs=0.01)
     assert solved.bound == math.inf
     assert "FALSE" in doubt
+
+
+HERE = Path(__file__).resolve().parents[1] / "data"
+
+
+def presolved_away() -> tuple[LinearModel, float]:
+    """A small ordinary MILP (64 rows, 3 binaries) and what a point of it is worth."""
+    model = read_mps(HERE / "highs_presolve.mps")
+    values = json.loads((HERE / "highs_presolve_point.json").read_text())["x"]
+    x = np.array([values[name] for name in model.column_names])
+    claim = Solved("feasible", model.objective(x), math.inf, x, None, None, 0.0)
+    solved, doubt = believable(model, claim)
+    assert doubt == ""
+    assert solved.objective is not None
+    assert solved.objective == pytest.approx(387.943815, abs=1e-6)
+    return model, solved.objective
+
+
+def test_the_bound_of_highss_presolve_is_not_what_a_recheck_confirms() -> None:
+    """HiGHS 1.16 with presolve states 387.93387 with both seeds, and no look at the model finds it doubtful."""
+    model, worth = presolved_away()
+    assert findings(model) == []
+    bound, _ = second_bound(model, "highs", None, time.perf_counter() + 60.0, seconds=60.0)
+    assert worth - 1e-6 <= bound <= worth + 1e-3
+    lie = HighsSession(model).solve(gap=1e-9).bound
+    near = min(lie, worth - 1e-3)
+    bound, _ = second_bound(model, "highs", near, time.perf_counter() + 60.0, seconds=60.0)
+    assert bound > near
+
+
+def test_highs_in_the_place_of_a_missing_solver_runs_without_presolve_as_well(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def missing(model: LinearModel, name: str = "highs", **options: Any) -> Any:
+        if name != "highs":
+            raise SolverMissing(f"{name} isn't there")
+        return HighsSession(model, **options)
+
+    monkeypatch.setattr("mpec.solvers.careful.open_session", missing)
+    model, worth = presolved_away()
+    bound, note = second_bound(model, "scip", None, time.perf_counter() + 60.0, seconds=60.0)
+    assert "HiGHS takes its place" in note
+    assert bound >= worth - 1e-6
 
 
 # ---- the parts -----------------------------------------------------------------------------------
