@@ -31,6 +31,9 @@ MOST_POINTS = 2000
 LARGEST = 1e15
 """No money, flow or price of a record is larger."""
 
+MOST_LOAD = 1.001
+"""No load is larger than this many times its station's capacity (and 1 kW): relaxed points keep the capacities."""
+
 
 class RecordError(ValueError):
     """The record of a bound is not of the form that it must have; the message says where."""
@@ -148,7 +151,9 @@ def _whole(value: Any, where: str, end: int, start: int = 0) -> int:
 
 
 def _number(value: Any, where: str, *, least: float = -math.inf) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    sound = isinstance(value, int | float) and not isinstance(value, bool)
+    # A whole number may be too large for a float, which isfinite would make of it.
+    if not sound or not (isinstance(value, int) or math.isfinite(value)):
         raise RecordError(f"{where} is {value!r}, not a finite number")
     if abs(value) > LARGEST:
         raise RecordError(f"{where} is {value!r}, larger than anything in a game")
@@ -272,7 +277,11 @@ class _Reader:
 
     def load(self, value: Any, where: str) -> Array:
         numbers = _list(value, where, self.stations)
-        return np.array([_number(v, where, least=0.0) for v in numbers], dtype=float)
+        loads = np.array([_number(v, where, least=0.0) for v in numbers], dtype=float)
+        capacity = np.array([station.capacity_kw for station in self.routes.instance.stations])
+        if (loads > MOST_LOAD * capacity + 1.0).any():
+            raise RecordError(f"{where}: a load is beyond its station's capacity")
+        return loads
 
     def loads(self, value: Any, where: str) -> tuple[tuple[Array, ...], ...]:
         each = _list(value, where, self.hours)

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import math
 import platform
+import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -293,9 +294,10 @@ def _ac_error(
 
 
 def _finite(value: Any) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
-    return float(value)
+    # NaN, infinities, and whole numbers too large for a float.
+    return float(value) if abs(value) <= sys.float_info.max else None
 
 
 def versions() -> dict[str, str]:

@@ -14,9 +14,13 @@ import numpy as np
 
 from formulations.prices import owned
 from mpec.followers.dispatch import DispatchSolver
+from mpec.solvers import SolverError
 from mpec.tolerances import BOUND_MARGIN
 
 Array = np.ndarray
+
+NOTHING = 1e-12
+"""A reduced cost below this share of the terms it is made of is 0."""
 
 
 @dataclass(frozen=True)
@@ -29,19 +33,53 @@ class BillCut:
 
 
 def bill_cut(solver: DispatchSolver, t: int, load: Array) -> BillCut:
-    """The tangent of the operator's cost at ``load`` (M,) kW, lowered by a margin for rounding."""
-    load = np.maximum(np.asarray(load, float), 0.0)
-    price, cost = solver.prices(t, load[None])
-    slope = solver.instance.period_h * price[0]
-    value = solver.instance.period_h * float(cost[0])
-    size = abs(value) + float(np.abs(slope * load).sum())
-    return BillCut(load, value - float(slope @ load) - BOUND_MARGIN * (1.0 + size), slope)
+    """The tangent of the operator's cost at ``load`` (M,) kW, lowered by a margin for rounding.
+
+    Slope and level are added up from the rows' multipliers, which prove a bound whatever they are: for any y
+
+        V(P) >= fixed + load cost . P + sum_i y_i (y_i > 0 ? lower_i : upper_i) - y_i B_i P + sum_j min(0, d_j) z_max_j,
+
+    d = cost - A'y. Wrong multipliers make the cut weak, never false.
+    """
+    load, period_h = np.maximum(np.asarray(load, float), 0.0), solver.instance.period_h
+    level, slope, size = 0.0, np.zeros(len(load)), 0.0
+    for s, scenario in enumerate(solver.instance.scenarios):
+        weight = period_h * scenario.probability
+        part, rise, terms = _proven(solver, t, s, load)
+        level, slope, size = level + weight * part, slope + weight * rise, size + weight * terms
+    size += float(np.abs(slope * load).sum())
+    return BillCut(load, level - BOUND_MARGIN * (1.0 + size), slope)
+
+
+def _proven(solver: DispatchSolver, t: int, s: int, load: Array) -> tuple[float, Array, float]:
+    """Level, slope (M,) and the sum of the terms' sizes, money/h, that a scenario's multipliers at a load prove."""
+    program, data = solver.program, solver.data(t, s)
+    y = np.array(solver.scenario(t, s, load, interval=False).multiplier)
+    side = np.where(y > 0.0, data.lower, data.upper)
+    y, side = np.where(np.isfinite(side), y, 0.0), np.where(np.isfinite(side), side, 0.0)
+    reduced = data.cost - program.rows.T @ y
+    made_of = np.abs(data.cost) + np.abs(program.rows).T @ np.abs(y)
+    # What is 0 but for rounding: no decision is so large that it would be felt.
+    less = np.where(reduced < -NOTHING * made_of, reduced, 0.0)
+    lost = np.where(less < 0.0, less * np.where(less < 0.0, data.upper_decision, 0.0), 0.0)
+    level = data.fixed_cost + float(y @ side) + float(lost.sum())
+    size = abs(data.fixed_cost) + float(np.abs(y * side).sum()) + float(np.abs(lost).sum())
+    if not np.isfinite(level):
+        raise SolverError(f"the operator's multipliers prove nothing at {load.tolist()} kW")
+    return level, data.load_cost - program.by_load.T @ y, size
 
 
 def idle_cost(solver: DispatchSolver, t: int) -> float:
-    """V(0) from above, money per period."""
-    stations = len(solver.instance.stations)
-    value = solver.instance.period_h * float(solver.prices(t, np.zeros((1, stations)))[1][0])
+    """V(0) from above, money per period: what decisions that keep all rows cost. Raises SolverError for others."""
+    value, nothing = 0.0, np.zeros(len(solver.instance.stations))
+    for s, scenario in enumerate(solver.instance.scenarios):
+        data, z = solver.data(t, s), solver.scenario(t, s, nothing, interval=False).decision
+        activity = solver.program.rows @ z
+        room = 1e-6 * (1.0 + np.abs(solver.program.rows) @ np.abs(z))
+        if (activity < data.lower - room).any() or (activity > data.upper + room).any():
+            raise SolverError("the operator's decisions without any station's load break a row")
+        cost = data.fixed_cost + float(data.cost @ z)
+        value += solver.instance.period_h * scenario.probability * cost
     return value + BOUND_MARGIN * (1.0 + abs(value))
 
 

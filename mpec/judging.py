@@ -74,7 +74,7 @@ def judge_folder(
     sensible = isinstance(gap, int | float) and not isinstance(gap, bool) and gap >= 0
     _, certificate = certify_folder(
         folder,
-        target_gap=min(float(gap), DEFAULT_GAP) if sensible and gap is not None else DEFAULT_GAP,
+        target_gap=float(min(gap, DEFAULT_GAP)) if sensible and gap is not None else DEFAULT_GAP,
         recheck=_rechecked(solver, say, workers, thorough=True) if recheck else None,
     )
     return certificate

@@ -111,14 +111,13 @@ def claimed(premises: Premises, rows: tuple[Cutoff, ...], claims: Claims) -> tup
             if expression is None:
                 confirmed = False
                 continue
+            # A hair decides whether a claim counts as confirmed; what is taken is never more than the LP shows.
             if low > old_low:
                 own = _least(frozen, expression)
-                if own < low - _hair(low):
-                    low, confirmed = own, False
+                low, confirmed = min(low, own), confirmed and own >= low - _hair(low)
             if high < old_high:
                 own = _most(frozen, expression)
-                if own > high + _hair(high):
-                    high, confirmed = own, False
+                high, confirmed = max(high, own), confirmed and own <= high + _hair(high)
         box.low[quantity][index] = max(old_low, low)
         box.high[quantity][index] = min(old_high, high)
     few = 2 * EPSILON * float(np.max(state.box.high["cheapest"], initial=0.0))
@@ -147,6 +146,15 @@ def _most(frozen: FrozenRelaxation, expression: Expression) -> float:
 
 def _hair(value: float) -> float:
     return 1e-8 * (1.0 + abs(value))
+
+
+def _with_a_hair(claims: Claims) -> Claims:
+    """What confirmed claims showed at least: they count as confirmed up to a hair."""
+    intervals = tuple(
+        (quantity, index, low - _hair(low), high + _hair(high))
+        for quantity, index, low, high in claims.intervals
+    )
+    return replace(claims, intervals=intervals)
 
 
 def _quantity(block: Any, quantity: str, index: int) -> Expression | None:
@@ -184,8 +192,9 @@ def _local_bound(premises: Premises, stated: Stated, local: Local) -> Found:
     rows = (*premises.cutoffs, Cutoff(stated.multipliers, local.level))
     shown, unbroken = 0, True
     for number, claims in enumerate(local.rounds):
-        known = replace(premises, thorough=premises.thorough and number >= stated.shown)
-        state, confirmed = claimed(known, rows, claims)
+        again = premises.thorough and number < stated.shown
+        known = replace(premises, thorough=premises.thorough and not again)
+        state, confirmed = claimed(known, rows, _with_a_hair(claims) if again else claims)
         premises = replace(premises, state=propagated(premises.routes, state))
         unbroken = unbroken and premises.thorough and confirmed
         shown += unbroken

@@ -1,0 +1,179 @@
+"""Records that were written by hand to be believed: each was CERTIFIED once, with a bound that other prices beat."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+import instances
+from formulations.routes import route_set
+from instances.model import Instance
+from mpec.bound_reading import RecordError, read_derivation
+from mpec.certificate import certify
+from mpec.electricity_cuts import BillCut, bill_cut, idle_cost
+from mpec.equilibrium import Equilibrium
+from mpec.followers.answer import follow
+from mpec.followers.dispatch import DispatchSolver
+from mpec.options import SolveOptions
+from mpec.orchestrator import solve_game
+from mpec.random_games import Size
+from mpec.recheck import recheck_bound
+from mpec.solvers import SolverError
+from mpec.soundness_games import drawn_kind
+
+TARGET = 0.01
+
+
+def verdict_of(forged: Equilibrium) -> tuple[str, float | None]:
+    """The verdict on a forged result, and what its recheck shows."""
+    outcome = recheck_bound(forged, seconds=60.0)
+    judged = certify(forged.instance, forged, target_gap=TARGET, recheck=outcome, pessimistic_seconds=0)
+    return judged.verdict, outcome.upper_bound
+
+
+def partition(road: list[float], price: list[float]) -> dict[str, Any]:
+    return {
+        "road_points": {"0": road}, "cheapest_points": {}, "price_points": {"0": price}, "dispatch_pairs": [],
+        "exact_dispatch": False, "choices": None, "local": None,
+    }  # fmt: skip
+
+
+# ---- claims that go a hair beyond what is shown ----------------------------------------------------
+@pytest.mark.parametrize("claims", [1, 30])
+def test_no_claim_takes_a_hair_more_than_is_shown(claims: int) -> None:
+    """A ceiling of 0.75 lowered by 1.7e-8 takes the best price off the grid: 50 with it, 48 without."""
+    game = instances.load("closed-form-price")
+    game = replace(game, stations=tuple(replace(s, price_max=0.75, price_step=0.05) for s in game.stations))
+    honest, worse = (
+        solve_game(game, SolveOptions(gap=1e-3, time_limit=60.0, workers=1)),
+        follow(game, np.array([[0.70]])),
+    )
+    assert honest.point is not None
+    assert worse.point is not None
+    assert honest.point.profit == pytest.approx(50.0)
+    assert worse.point.profit == pytest.approx(48.0)
+    record = json.loads(json.dumps(honest.bound_record))
+    steps, high, bound = [], 0.75, 48.01
+    for _ in range(claims):
+        high -= 0.95e-8 * (1 + high)
+        steps.append({"kind": "claims", "hour": 0, "intervals": [["price", 0, 0.25, high]], "dropped": []})
+    multipliers = record["steps"][record["best"]]["multipliers"]
+    part = partition(np.arange(0.5, 40, 0.5).tolist(), np.arange(0.3, 0.7, 0.05).tolist())
+    steps.append({"kind": "bounds", "multipliers": multipliers, "bounds": [bound], "total": bound, "relaxed": False,
+                  "hours": [part]})  # fmt: skip
+    record |= {"steps": steps, "best": len(steps) - 1, "upper_bound": bound, "intervals": [], "big_m": []}
+    forged = replace(
+        honest, point=worse.point, lower_bound=worse.point.profit, upper_bound=bound, status="feasible",
+        bounds=(), bound_record=record,
+    )  # fmt: skip
+    verdict, shown = verdict_of(forged)
+    assert verdict != "CERTIFIED"
+    assert shown is None or shown >= 50.0 * (1 - 1e-9)
+
+
+# ---- loads that nobody has ---------------------------------------------------------------------------
+def weak_line() -> Instance:
+    """`line-limit` with a line that loses much voltage and none of its limits but the voltage's."""
+    game = instances.load("line-limit").select(tariff="dlmp")
+    lines = tuple(replace(line, rating_kva=float("inf"), r_ohm=60.0, x_ohm=0.001) for line in game.lines)
+    buses = tuple(
+        replace(b, load_kw=0.0 if i else 5000.0, load_kvar=0.0 if i else 2000.0, vmax_pu=1.0 if i else 1.1)
+        for i, b in enumerate(game.buses)
+    )
+    return replace(game, lines=lines, buses=buses)
+
+
+def test_a_load_beyond_its_station_is_refused() -> None:
+    """At 4e10 kW the operator's rows all count as tight: the "tangent" there was twice the operator's cost."""
+    game, load = weak_line(), 3.75e10
+    judged, better = follow(game, np.array([[0.875001]])), follow(game, np.array([[0.8126]]))
+    assert judged.point is not None
+    assert better.point is not None
+    assert better.point.profit > judged.point.profit + 5.0
+    routes, bound = route_set(game), judged.point.profit * 1.008
+    shares = [
+        {str(i): 1.0 - x if r.outside else x for i, r in enumerate(routes.routes)}
+        for x in np.linspace(0, 1, 21).tolist()
+    ]
+    part = partition(np.arange(0.5, 40, 0.5).tolist(), np.arange(0.3, 1.5, 0.02).tolist())
+    step = {"kind": "bounds", "multipliers": {"cap": [0.0], "link": [[0.0]], "tariff": None}, "bounds": [bound],
+            "relaxed": False, "hours": [part]}  # fmt: skip
+    record: dict[str, Any] = {
+        "kind": "decomposed", "upper_bound": bound, "route_count": len(routes.routes), "references": [shares],
+        "tangents": [{}], "bill_loads": [[[0.0], [load]]], "best": 0, "big_m": [], "intervals": [], "steps": [step],
+    }  # fmt: skip
+    with pytest.raises(RecordError, match="beyond its station's capacity"):
+        read_derivation(record, routes)
+    forged = replace(
+        judged,
+        bound_record=record,
+        upper_bound=bound,
+        lower_bound=judged.point.profit,
+        status="feasible",
+        bounds=(),
+    )
+    verdict, shown = verdict_of(forged)
+    assert verdict != "CERTIFIED"
+    assert shown is None or shown >= better.point.profit
+
+
+def tangent(game: Instance, t: int, load: np.ndarray) -> BillCut | None:
+    """None where the operator's program at such a load has no multipliers to be found: that proves nothing, either."""
+    try:
+        return bill_cut(DispatchSolver(game), t, load)
+    except SolverError:
+        return None
+
+
+def test_a_tangent_at_any_load_whatever_holds_at_every_load() -> None:
+    """Also where the operator's vertex is the wrong one: multipliers prove what they prove."""
+    game = weak_line()
+    for load in (0.0, 100.0, 400.0, 1e6, 3e9, 3.75e10, 1e12):
+        cut = tangent(game, 0, np.array([load]))
+        assert cut is not None or load > 1e4
+        if cut is None:
+            continue
+        for other in np.linspace(0.0, 500.0, 26):
+            true = bill_cut(DispatchSolver(game), 0, np.array([other]))
+            touched = true.level + float(true.slope[0]) * other
+            assert cut.level + float(cut.slope[0]) * other <= touched + 1e-6 * (1 + abs(touched))
+
+
+@pytest.mark.parametrize("seed", [1, 4, 13, 28, 31, 34, 43])
+def test_tangents_of_random_operators_touch_their_cost_and_never_exceed_it(seed: int) -> None:
+    game = drawn_kind(seed, Size()).game(seed)
+    assert game.tariff_mode == "dlmp"
+    rng, capacity = np.random.default_rng(seed), np.array([s.capacity_kw for s in game.stations])
+    for t in range(len(game.periods)):
+        solver = DispatchSolver(game)
+        loads = [rng.random(len(capacity)) * capacity for _ in range(6)]
+        costs = [game.period_h * float(solver.prices(t, load[None])[1][0]) for load in loads]
+        assert idle_cost(solver, t) >= game.period_h * float(solver.prices(t, 0.0 * capacity[None])[1][0])
+        wild = [capacity * 10.0**power for power in (3, 6, 9, 12)]
+        for k, at in enumerate([*loads, *wild]):
+            cut = tangent(game, t, at)
+            assert cut is not None or k >= len(loads)
+            if cut is None:
+                continue
+            for load, cost in zip(loads, costs, strict=True):
+                assert cut.level + float(cut.slope @ load) <= cost + 1e-7 * (1.0 + abs(cost))
+            if k < len(loads):
+                assert cut.level + float(cut.slope @ at) == pytest.approx(costs[k], rel=1e-6, abs=1e-6)
+
+
+# ---- numbers that no float holds ---------------------------------------------------------------------
+def test_a_whole_number_that_no_float_holds_is_refused_like_any_other() -> None:
+    game = instances.load("closed-form-price")
+    honest = solve_game(game, SolveOptions(gap=1e-3, time_limit=60.0, workers=1))
+    record = json.loads(json.dumps(honest.bound_record))
+    record["bpr_gap"] = 10**400
+    step = next(s for s in record["steps"] if s["kind"] == "bounds")
+    step["bounds"] = [10**400]
+    with pytest.raises(RecordError, match="larger than anything"):
+        read_derivation(record, route_set(game))
+    verdict, _ = verdict_of(replace(honest, bound_record=record))
+    assert verdict != "CERTIFIED"
