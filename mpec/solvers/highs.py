@@ -14,6 +14,7 @@ import scipy.sparse as sp
 from mpec import tolerances
 from mpec.linear_model import LinearModel
 from mpec.solvers.quiet_highs import quiet_highs
+from mpec.solvers.refused_models import refusal
 from mpec.solvers.session import Solved, SolverError, SolverMissing, Status
 
 Array = np.ndarray
@@ -83,7 +84,7 @@ class HighsSession:
                 kinds[j] = highspy.HighsVarType.kInteger
             lp.integrality_ = kinds
         if self._highs.passModel(lp) == highspy.HighsStatus.kError:
-            raise SolverError(f"HiGHS refused the model {model.name!r}")
+            raise refusal(model)
         self._pass_products()
         self._relaxed = False
 

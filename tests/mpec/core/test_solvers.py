@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from mpec.linear_model import Indicator, LinearModel, Products, QuadraticRow
-from mpec.solvers import SOLVERS, SolverMissing, open_session, safe_bound
+from mpec.refusals import Refused
+from mpec.solvers import SOLVERS, HighsSession, SolverMissing, open_session, safe_bound
 from mpec.solvers.polytope import Polytope, lower_bound, propagate
 
 
@@ -208,3 +209,12 @@ def test_interval_propagation_finds_boxes_and_leaves_contradictions_to_an_lp() -
     assert (low.tolist(), high.tolist()) == ([0, 0], [1, 1])
     place = Polytope(matrix, np.array([5.0, 0.0]), np.array([inf, 0.0]), *start)
     assert place.surely_empty()
+
+
+def test_a_coefficient_that_no_solver_takes_is_refused_with_its_row() -> None:
+    model = LinearModel("hour 1")
+    x, y = model.add_variable("x", 0.0, 1.0), model.add_variable("y", 0.0, 1.0)
+    model.add_row("fine", [x, y], [1.0, 2.0], upper=1.0)
+    model.add_row("road.time", [x, y], [1.0, 4.7e17], upper=1.0)
+    with pytest.raises(Refused, match=r"hour 1: a coefficient of 4\.7e\+17 in row road\.time(.|\n)*bpr_beta"):
+        HighsSession(model)
