@@ -120,6 +120,7 @@ def _check(instance: Instance, row: Row, effort: Effort) -> None:
     if effort.contained and not has_steps(instance):
         outcome = check_containment(routes, prices=effort.contained, seed=row.seed)
         row.answers, row.contained_checks = outcome.hours, outcome.checks
+        row.lost_by_presolve = outcome.lost
         row.violations += [f"outside: {fault}" for fault in outcome.violations]
 
 

@@ -85,6 +85,7 @@ class Row:
     exact_seconds: float | None = None
     answers: int = 0
     contained_checks: int = 0
+    lost_by_presolve: int = 0
     effort: str = ""
     processor_seconds: float | None = None
     violations: list[str] = field(default_factory=list)

@@ -24,6 +24,7 @@ def summary(rows: Sequence[dict[str, str]]) -> str:
     cleared = sum(r["exact_status"].endswith(CLEARED) for r in rows)
     unsettled = kinds[UNSETTLED]
     refuted = sum(r["exact_status"].split(",")[0] == REFUTED for r in rows)
+    lost = [int(r.get("lost_by_presolve") or 0) for r in rows]
     closed = [r for r in rows if r["exact_status"].split(",")[0] in ("optimal", "infeasible")]
     lines = [
         "# Truth tests on random games",
@@ -40,6 +41,8 @@ def summary(rows: Sequence[dict[str, str]]) -> str:
         f"| of all, SCIP's bound refuted by an exact answer | {refuted} |",
         f"| equilibria looked for in the relaxations | {sum(int(r['answers'] or 0) for r in rows)} |",
         f"| relaxations solved for that | {sum(int(r['contained_checks'] or 0) for r in rows)} |",
+        "| of these, points that HiGHS found without presolve only (games with any) |"
+        f" {sum(lost)} ({sum(n > 0 for n in lost)}) |",
         f"| **games with a violation** | **{len(bad)}** |",
         f"| violations by kind | {_counts(kinds) or 'none'} |",
         "",
