@@ -274,9 +274,9 @@ def _solved(
         t, stated = asked[i]
         own[t] = min(found.bound, before.get(t, np.inf))
         if stated.partition.local is not None and found.shown:
-            rounds = stated.partition.local.rounds[: found.shown]
+            rounds = stated.partition.local.rounds[: len(found.shown)]
             proof = replace(stated.partition.local, rounds=rounds)
-            replay.shown.setdefault(t, []).append((step.multipliers, proof))
+            replay.shown.setdefault(t, []).append((step.multipliers, proof, found.shown))
         if found.note:
             replay.notes[t] = found.note
         replay.say(

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from formulations.routes import RouteSet
-from mpec.claims import Local
+from mpec.claims import Claims, Local
 from mpec.coupling import Multipliers
 from mpec.executors import Tasks
 from mpec.hour_dispatch import HourDispatch
@@ -24,7 +24,7 @@ class Replay:
     """The state of a replay: hours as proven so far, and the cutoff that this run has proven.
 
     waiting  numbers of cutoff steps that nothing has needed yet (mpec.replay.idle_cutoffs)
-    shown    local rounds confirmed by hour: at which multipliers and level, and which
+    shown    local rounds confirmed by hour: at which multipliers and level, which, and what was found for them
     """
 
     routes: RouteSet
@@ -40,7 +40,7 @@ class Replay:
     cutoff: tuple[Multipliers, list[float]] | None = None
     totals: dict[int, tuple[Multipliers, list[float], float]] = field(default_factory=dict)
     waiting: list[int] = field(default_factory=list)
-    shown: dict[int, list[tuple[Multipliers, Local]]] = field(default_factory=dict)
+    shown: dict[int, list[tuple[Multipliers, Local, tuple[Claims, ...]]]] = field(default_factory=dict)
     notes: dict[int, str] = field(default_factory=dict)
 
     def premises(self, t: int) -> Premises:
@@ -67,17 +67,16 @@ class Replay:
     def label(self, t: int) -> int:
         return self.routes.instance.periods[t].id
 
-    def known_rounds(self, t: int, multipliers: Multipliers, local: Local | None) -> int:
-        """How many first rounds of ``local`` were confirmed at the same multipliers and no higher level."""
-        if local is None:
-            return 0
-        most = 0
-        for known, before in self.shown.get(t, ()):
-            if before.level <= local.level and same_multipliers(known, multipliers):
+    def known_rounds(self, t: int, multipliers: Multipliers, local: Local | None) -> tuple[Claims, ...]:
+        """What was found for the first rounds of ``local`` that were confirmed at the same multipliers and no higher
+        level."""
+        most: tuple[Claims, ...] = ()
+        for known, before, found in self.shown.get(t, ()) if local is not None else ():
+            if local is not None and before.level <= local.level and same_multipliers(known, multipliers):
                 same = itertools.takewhile(
                     lambda pair: pair[0] == pair[1], zip(before.rounds, local.rounds, strict=False)
                 )
-                most = max(most, sum(1 for _ in same))
+                most = max(most, found[: sum(1 for _ in same)], key=len)
         return most
 
 

@@ -61,15 +61,15 @@ class Premises:
 class Stated:
     """What a record says of an hour at these multipliers: a bound, and how it was reached (``relaxed``: by its LP).
 
-    ``shown``: so many first rounds of the partition's local claims were confirmed before, claim by claim, for these
-    multipliers and no higher level. They hold here: the points that they speak of include the ones meant now.
+    ``shown``: what was found for as many first rounds of the partition's local claims, all confirmed, at these
+    multipliers and no higher level. It holds here: the points that it speaks of include the ones meant now.
     """
 
     partition: Partition
     multipliers: Multipliers
     bound: float
     relaxed: bool
-    shown: int = 0
+    shown: tuple[Claims, ...] = ()
 
     @property
     def near(self) -> float:
@@ -80,16 +80,17 @@ class Stated:
     def work(self) -> int:
         """Claims that are still to be proven: what the proof costs."""
         local = self.partition.local
-        return 0 if local is None else sum(len(c.intervals) for c in local.rounds[self.shown :])
+        return 0 if local is None else sum(len(c.intervals) for c in local.rounds[len(self.shown) :])
 
 
 @dataclass(frozen=True)
 class Found:
-    """This run's bound of an hour, what made a further solve necessary, and how many local rounds are now shown."""
+    """This run's bound of an hour, what made a further solve necessary, and the first local rounds as they are now
+    shown."""
 
     bound: float
     note: str = ""
-    shown: int = 0
+    shown: tuple[Claims, ...] = ()
 
 
 def claimed(premises: Premises, rows: tuple[Cutoff, ...], claims: Claims) -> tuple[HourState, bool]:
@@ -148,13 +149,14 @@ def _hair(value: float) -> float:
     return 1e-8 * (1.0 + abs(value))
 
 
-def _with_a_hair(claims: Claims) -> Claims:
-    """What confirmed claims showed at least: they count as confirmed up to a hair."""
-    intervals = tuple(
-        (quantity, index, low - _hair(low), high + _hair(high))
-        for quantity, index, low, high in claims.intervals
+def _taken(state: HourState, claims: Claims) -> Claims:
+    """The claims with the ends that were found, which may be a hair wider than what is claimed."""
+    box = state.box
+    ends = (
+        (quantity, index, float(box.low[quantity][index]), float(box.high[quantity][index]))
+        for quantity, index, _, _ in claims.intervals
     )
-    return replace(claims, intervals=intervals)
+    return replace(claims, intervals=tuple(ends))
 
 
 def _quantity(block: Any, quantity: str, index: int) -> Expression | None:
@@ -190,21 +192,23 @@ def _local_bound(premises: Premises, stated: Stated, local: Local) -> Found:
     nothing here.
     """
     rows = (*premises.cutoffs, Cutoff(stated.multipliers, local.level))
-    shown, unbroken = 0, True
+    found_rounds: list[Claims] = []
+    unbroken = premises.thorough
     for number, claims in enumerate(local.rounds):
-        again = premises.thorough and number < stated.shown
+        again = number < len(stated.shown)
         known = replace(premises, thorough=premises.thorough and not again)
-        state, confirmed = claimed(known, rows, _with_a_hair(claims) if again else claims)
+        state, confirmed = claimed(known, rows, stated.shown[number] if again else claims)
         premises = replace(premises, state=propagated(premises.routes, state))
-        unbroken = unbroken and premises.thorough and confirmed
-        shown += unbroken
+        unbroken = unbroken and confirmed
+        if unbroken:
+            found_rounds.append(_taken(state, claims))
     model, block = build_hour(premises.routes, premises.state, premises.dispatch, premises.cutoffs)
     set_objective(model, stated.multipliers.lagrangian(block, premises.routes.instance))
     bound, note = relaxed_bound(model), ""
     if max(bound, local.level) > stated.near:
         found, note = _second(premises, model, stated)
         bound = min(bound, found) if found > -np.inf else bound
-    return Found(max(bound, local.level), note, shown)
+    return Found(max(bound, local.level), note, tuple(found_rounds))
 
 
 def _second(premises: Premises, model: LinearModel, stated: Stated) -> tuple[float, str]:

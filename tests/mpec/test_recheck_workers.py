@@ -74,6 +74,14 @@ def broken_round(result: Equilibrium) -> Equilibrium:
     return replace(result, bound_record=record)
 
 
+def no_worker_is_left(seconds: float = 20.0) -> bool:
+    """Whether all workers end; on a loaded machine that takes a moment after they were told to."""
+    until = time.perf_counter() + seconds
+    while multiprocessing.active_children() and time.perf_counter() < until:
+        time.sleep(0.05)
+    return not multiprocessing.active_children()
+
+
 @pytest.mark.parametrize(
     ("lie", "thorough", "state"),
     [("", True, "confirmed"), ("", False, "confirmed"), ("bound", True, "undecided"), ("round", True, None)],
@@ -87,10 +95,7 @@ def test_two_workers_find_what_one_finds(
     shared = recheck_bound(result, thorough=thorough, workers=2)
     assert same(shared) == same(alone)
     assert alone.state == (state or alone.state)
-    end = time.monotonic() + 30.0
-    while multiprocessing.active_children() and time.monotonic() < end:
-        time.sleep(0.1)
-    assert not multiprocessing.active_children()
+    assert no_worker_is_left()
 
 
 DIED = "EVCS_TEST_WORKER_DIED"
@@ -148,7 +153,7 @@ def test_what_a_worker_raises_arrives_as_what_it_is(
     monkeypatch.setattr(replay, "hour_bound", too_low)
     outcome = recheck_bound(day, workers=workers)
     assert (outcome.state, "FALSE" in outcome.details) == ("undecided", True)
-    assert not multiprocessing.active_children()
+    assert no_worker_is_left()
 
 
 # ---- nothing in vain ---------------------------------------------------------------------------
@@ -223,22 +228,24 @@ def test_cutoffs_that_nothing_needs_are_not_proven_and_the_others_are(
     assert asked[-1].bound == stubborn
 
 
-def kept(shown: list[tuple[Multipliers, Local]]) -> Replay:
-    routes = route_set(instances.load("line-limit"))
-    return Replay(routes, [], [], "highs", 0.0, [], 0.0, Tasks(1), True, print, shown={3: shown})
+def kept(multipliers: Multipliers, proof: Local, found: tuple[Claims, ...]) -> Replay:
+    routes, shown = route_set(instances.load("line-limit")), {3: [(multipliers, proof, found)]}
+    return Replay(routes, [], [], "highs", 0.0, [], 0.0, Tasks(1), True, print, shown=shown)
 
 
 def test_rounds_are_known_for_the_same_multipliers_and_no_higher_level() -> None:
     rounds = tuple(Claims((("price", 0, 0.1 * i, 1.0),), ()) for i in range(4))
-    before = kept([(multipliers(1.0), Local(5.0, rounds[:3]))])
+    # What was found may be a hair wider than what was claimed, and is what counts.
+    found = tuple(Claims((("price", 0, 0.1 * i - 1e-9, 1.0),), ()) for i in range(3))
+    before = kept(multipliers(1.0), Local(5.0, rounds[:3]), found)
     other = Claims((("price", 0, 0.15, 1.0),), ())
-    assert before.known_rounds(3, multipliers(1.0), Local(5.0, rounds)) == 3
-    assert before.known_rounds(3, multipliers(1.0), Local(6.0, rounds[:2])) == 2
-    assert before.known_rounds(3, multipliers(1.0), Local(5.0, (rounds[0], other, rounds[2]))) == 1
-    assert before.known_rounds(3, multipliers(1.0), Local(4.999, rounds)) == 0
-    assert before.known_rounds(3, multipliers(1.5), Local(5.0, rounds)) == 0
-    assert before.known_rounds(2, multipliers(1.0), Local(5.0, rounds)) == 0
-    assert before.known_rounds(3, multipliers(1.0), None) == 0
+    assert before.known_rounds(3, multipliers(1.0), Local(5.0, rounds)) == found
+    assert before.known_rounds(3, multipliers(1.0), Local(6.0, rounds[:2])) == found[:2]
+    assert before.known_rounds(3, multipliers(1.0), Local(5.0, (rounds[0], other, rounds[2]))) == found[:1]
+    assert before.known_rounds(3, multipliers(1.0), Local(4.999, rounds)) == ()
+    assert before.known_rounds(3, multipliers(1.5), Local(5.0, rounds)) == ()
+    assert before.known_rounds(2, multipliers(1.0), Local(5.0, rounds)) == ()
+    assert before.known_rounds(3, multipliers(1.0), None) == ()
 
 
 def test_known_rounds_save_their_programs_and_change_no_digit(
@@ -249,15 +256,15 @@ def test_known_rounds_save_their_programs_and_change_no_digit(
     monkeypatch.setattr(replay, "hour_bound", lambda p, s: (seen.append((p, s)), hour_bound(p, s))[1])
     assert recheck_bound(day).state == "confirmed"
     premises, stated = max(seen, key=lambda one: one[1].work)
-    anew = hour_bound(premises, replace(stated, shown=0))
+    anew = hour_bound(premises, replace(stated, shown=()))
     assert stated.partition.local is not None
-    assert 0 < anew.shown <= len(stated.partition.local.rounds)
+    assert 0 < len(anew.shown) <= len(stated.partition.local.rounds)
     monkeypatch.setattr(replayed_hours, "_least", forbidden)
     monkeypatch.setattr(replayed_hours, "_most", forbidden)
-    if anew.shown == len(stated.partition.local.rounds):
+    if len(anew.shown) == len(stated.partition.local.rounds):
         assert hour_bound(premises, replace(stated, shown=anew.shown)) == anew
     with pytest.raises(AssertionError, match="an LP"):
-        hour_bound(premises, replace(stated, shown=0))
+        hour_bound(premises, replace(stated, shown=()))
 
 
 def forbidden(*_: object) -> float:
