@@ -57,6 +57,7 @@ def _proven(solver: DispatchSolver, t: int, s: int, load: Array) -> tuple[float,
     y = np.array(solver.scenario(t, s, load, interval=False).multiplier)
     side = np.where(y > 0.0, data.lower, data.upper)
     y, side = np.where(np.isfinite(side), y, 0.0), np.where(np.isfinite(side), side, 0.0)
+    y = _affordable(data.cost, program.rows, data.upper_decision, y)
     reduced = data.cost - program.rows.T @ y
     made_of = np.abs(data.cost) + np.abs(program.rows).T @ np.abs(y)
     # What is 0 but for rounding: no decision is so large that it would be felt.
@@ -67,6 +68,18 @@ def _proven(solver: DispatchSolver, t: int, s: int, load: Array) -> tuple[float,
     if not np.isfinite(level):
         raise SolverError(f"the operator's multipliers prove nothing at {load.tolist()} kW")
     return level, data.load_cost - program.by_load.T @ y, size
+
+
+def _affordable(cost: Array, rows: Array, most: Array, y: Array) -> Array:
+    """The multipliers scaled down, if need be, until no decision without an upper end looks cheaper than nothing; what
+    rounding leaves of a marginal source's reduced cost would prove nothing at all. Such decisions cost something."""
+    reduced = cost - rows.T @ y
+    missed = np.isinf(most) & (reduced < 0.0)
+    if not missed.any():
+        return y
+    paid = np.where(cost[missed] > 0.0, cost[missed], np.inf)
+    share = float(np.max(np.where(np.isfinite(paid), -reduced[missed] / paid, 1.0)))
+    return np.asarray(y * max(0.0, 1.0 - share * (1.0 + 1e-9) - 1e-15))
 
 
 def idle_cost(solver: DispatchSolver, t: int) -> float:

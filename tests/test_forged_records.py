@@ -143,6 +143,30 @@ def test_a_tangent_at_any_load_whatever_holds_at_every_load() -> None:
             assert cut.level + float(cut.slope[0]) * other <= touched + 1e-6 * (1 + abs(touched))
 
 
+@pytest.mark.parametrize("off", [1e-9, 1e-7, 1e-4])
+def test_multipliers_that_are_a_little_too_dear_still_prove_something(
+    off: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At an emergency the marginal source has no upper end: a hair too much, and its reduced cost proved nothing."""
+    game = instances.load("line-limit").select(tariff="dlmp")
+    solver, load = DispatchSolver(game), np.array([s.capacity_kw for s in game.stations])
+    honest = bill_cut(solver, 0, load)
+    scenario = solver.scenario
+
+    def dearer(*arguments: Any, **options: Any) -> Any:
+        found = scenario(*arguments, **options)
+        return replace(found, multiplier=found.multiplier * (1.0 + off))
+
+    monkeypatch.setattr(solver, "scenario", dearer)
+    cut = bill_cut(solver, 0, load)
+    at = honest.level + float(honest.slope @ load)
+    assert cut.level + float(cut.slope @ load) == pytest.approx(at, rel=10 * off, abs=10 * off)
+    for share in np.linspace(0.0, 1.0, 11):
+        true = bill_cut(DispatchSolver(game), 0, share * load)
+        cost = true.level + float(true.slope @ (share * load))
+        assert cut.level + float(cut.slope @ (share * load)) <= cost + 1e-6 * (1.0 + abs(cost))
+
+
 @pytest.mark.parametrize("seed", [1, 4, 13, 28, 31, 34, 43])
 def test_tangents_of_random_operators_touch_their_cost_and_never_exceed_it(seed: int) -> None:
     game = drawn_kind(seed, Size()).game(seed)
