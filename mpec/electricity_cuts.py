@@ -85,11 +85,14 @@ def _affordable(cost: Array, rows: Array, most: Array, y: Array) -> Array:
 def idle_cost(solver: DispatchSolver, t: int) -> float:
     """V(0) from above, money per period: what decisions that keep all rows cost. Raises SolverError for others."""
     value, nothing = 0.0, np.zeros(len(solver.instance.stations))
+    # By itself: what was asked of the other one before decides which vertices it keeps.
+    solver = DispatchSolver(solver.instance)
     for s, scenario in enumerate(solver.instance.scenarios):
         data, z = solver.data(t, s), solver.scenario(t, s, nothing, interval=False).decision
         activity = solver.program.rows @ z
         room = 1e-6 * (1.0 + np.abs(solver.program.rows) @ np.abs(z))
-        if (activity < data.lower - room).any() or (activity > data.upper + room).any():
+        outside = (z < -1e-6).any() or (z > data.upper_decision * (1.0 + 1e-6) + 1e-6).any()
+        if outside or (activity < data.lower - room).any() or (activity > data.upper + room).any():
             raise SolverError("the operator's decisions without any station's load break a row")
         cost = data.fixed_cost + float(data.cost @ z)
         value += solver.instance.period_h * scenario.probability * cost

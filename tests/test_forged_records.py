@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -18,11 +19,13 @@ from mpec.electricity_cuts import BillCut, bill_cut, idle_cost
 from mpec.equilibrium import Equilibrium
 from mpec.followers.answer import follow
 from mpec.followers.dispatch import DispatchSolver
-from mpec.options import SolveOptions
+from mpec.linear_model import LinearModel
+from mpec.options import Method, SolveOptions
 from mpec.orchestrator import solve_game
 from mpec.random_games import Size
 from mpec.recheck import recheck_bound
-from mpec.solvers import SolverError
+from mpec.solvers import SolverError, open_session
+from mpec.solvers.dust import without_dust
 from mpec.soundness_games import drawn_kind
 
 TARGET = 0.01
@@ -201,3 +204,90 @@ def test_a_whole_number_that_no_float_holds_is_refused_like_any_other() -> None:
         read_derivation(record, route_set(game))
     verdict, _ = verdict_of(replace(honest, bound_record=record))
     assert verdict != "CERTIFIED"
+
+
+# ---- coefficients that solvers delete ----------------------------------------------------------------
+def wide_road(demand: float = 5000.0) -> Instance:
+    """A road whose time hardly bends: its chord rises by 3e-10 h per vehicle, which HiGHS and SCIP take for 0."""
+    game = instances.load("closed-form-price").select(tariff="fixed")
+    roads = tuple(
+        replace(r, free_flow_h=0.1, capacity_veh_per_h=50000.0, bpr_alpha=0.15, bpr_beta=4.0)
+        for r in game.roads
+    )
+    stations = tuple(replace(s, rated_kva=1e7, price_max=3.0) for s in game.stations)
+    return replace(game, roads=roads, stations=stations, trips=dict.fromkeys(game.trips, demand))
+
+
+def best_of(game: Instance) -> tuple[Equilibrium, float]:
+    """A poor answer, and what a better price earns."""
+    poor = follow(game, np.array([[1.1]]))
+    assert poor.point is not None
+    found = [
+        answer.point.profit
+        for price in np.linspace(1.1, 1.3, 401)
+        if (answer := follow(game, np.array([[price]]))).point is not None
+    ]
+    return poor, max(found)
+
+
+@pytest.mark.parametrize("kind", ["decomposed", "monolithic"])
+def test_no_bound_rests_on_coefficients_that_solvers_delete(kind: str) -> None:
+    """Without any partition the hour's MILP was bounded by 52,500; prices earn 69,800 and more."""
+    game = wide_road()
+    poor, truth = best_of(game)
+    assert poor.point is not None
+    bound = poor.point.profit * 1.005
+    assert truth > 1.1 * bound
+    part = partition([], []) | {"road_points": {}, "price_points": {}}
+    record: dict[str, Any] = {
+        "kind": kind, "upper_bound": bound, "route_count": len(route_set(game).routes), "references": [[]],
+        "tangents": [{}], "bill_loads": [[]], "best": 0, "big_m": [], "intervals": [],
+    }  # fmt: skip
+    none = {"cap": [0.0], "link": [[0.0]], "tariff": None}
+    if kind == "decomposed":
+        record["steps"] = [
+            {"kind": "bounds", "multipliers": none, "bounds": [bound], "relaxed": False, "hours": [part]}
+        ]
+    else:
+        record["hours"] = [part]
+    forged = replace(
+        poor,
+        bound_record=record,
+        upper_bound=bound,
+        lower_bound=poor.point.profit,
+        status="feasible",
+        bounds=(),
+    )
+    verdict, shown = verdict_of(forged)
+    assert verdict != "CERTIFIED"
+    assert shown is None or shown >= truth * (1 - 1e-9)
+
+
+@pytest.mark.parametrize("method", ["decomposed", "monolithic"])
+def test_an_honest_run_bounds_a_road_that_hardly_bends(method: Method) -> None:
+    game = wide_road()
+    _, truth = best_of(game)
+    result = solve_game(game, SolveOptions(method=method, gap=1e-3, time_limit=20.0, workers=1))
+    assert result.status != "infeasible"
+    assert result.upper_bound is None or result.upper_bound >= truth * (1 - 1e-9)
+
+
+@pytest.mark.parametrize("solver", ["highs", "scip"])
+def test_dust_is_swept_out_and_allowed_for(solver: str) -> None:
+    """max t, t <= 9e-10 x, x <= 1e4: 9e-6, not 0; an equation becomes a range, an open column opens its side."""
+    model = LinearModel("dust", maximise=True)
+    t = model.add_variable("t", 0.0, 1.0, cost=1.0)
+    x = model.add_variable("x", 0.0, 1e4)
+    z = model.add_variable("z", 0.0, 1.0, integer=True)
+    model.add_row("chord", [t, x], [1.0, -9e-10], upper=0.0)
+    model.add_row("whole", [x, z], [1.0, 1.0], upper=1e4)
+    swept = without_dust(model)
+    assert swept.starts == [0, 1, 3]
+    assert (swept.row_upper[0], swept.row_upper[1]) == (pytest.approx(9e-6 + 1e-6), 1e4)
+    assert model.values[1] == -9e-10
+    if solver == "highs" or find_spec("pyscipopt") is not None:
+        assert 9e-6 <= open_session(model, solver).solve(gap=1e-9).bound <= 2e-5
+    model.upper[x] = np.inf
+    assert without_dust(model).row_upper[0] == np.inf
+    model.integer = [False] * 3
+    assert without_dust(model) is model
