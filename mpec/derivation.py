@@ -22,7 +22,7 @@ from mpec.bounds import least_activity
 from mpec.branching import Branching
 from mpec.complementarity import Bound, Linear, Pair
 from mpec.elimination import eliminate_equalities
-from mpec.exact_sums import UNIT
+from mpec.exact_sums import summed_upwards
 from mpec.incumbent import MOST_NODES, Found, good_point
 from mpec.kkt import Kkt
 from mpec.lifting import Lifting
@@ -283,7 +283,7 @@ class Derivation:
         corner = np.where(cost[used] > 0, place.upper[used], place.lower[used])
         sides.improve(
             i,
-            _summed_up(cost[used] * corner, sides.constant[i]),
+            summed_upwards(cost[used] * corner, sides.constant[i]),
             f"single rows (interval propagation){self.cutoff_note}",
         )
         source = f"LP over the relaxation with strong duality lifted{self.cutoff_note}"
@@ -364,13 +364,6 @@ class Derivation:
 def _most(rows: sp.csr_matrix, constant: Array, lower: Array, upper: Array) -> Array:
     """Largest value of each row and its constant over the box, rounded upwards."""
     return np.asarray(np.nextafter(constant - least_activity(-rows, lower, upper), math.inf))
-
-
-def _summed_up(terms: Array, constant: float) -> float:
-    """The sum of rounded products and a constant, rounded upwards (Higham 2002, gamma_k)."""
-    total = float(terms.sum()) + constant
-    size = float(np.abs(terms).sum()) + abs(constant)
-    return total + (len(terms) + 4) * UNIT * size if math.isfinite(size) else total
 
 
 def _opposites(pairs: Sequence[Pair], slack: _Sides) -> Array:

@@ -77,8 +77,8 @@ def _affordable(cost: Array, rows: Array, most: Array, y: Array) -> Array:
     missed = np.isinf(most) & (reduced < 0.0)
     if not missed.any():
         return y
-    paid = np.where(cost[missed] > 0.0, cost[missed], np.inf)
-    share = float(np.max(np.where(np.isfinite(paid), -reduced[missed] / paid, 1.0)))
+    paid = cost[missed]
+    share = float(np.max(-reduced[missed] / paid)) if (paid > 0.0).all() else 1.0
     return np.asarray(y * max(0.0, 1.0 - share * (1.0 + 1e-9) - 1e-15))
 
 

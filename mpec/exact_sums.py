@@ -78,6 +78,14 @@ def exact_dual_bound(model: LinearModel, row_duals: Sequence[float]) -> float:
 UNIT = 2.0**-53
 """Largest relative error of one rounded operation."""
 
+
+def summed_upwards(terms: Array, constant: float = 0.0) -> float:
+    """The sum of products that were rounded once each, and a constant, rounded upwards (Higham 2002, gamma_k)."""
+    total = float(terms.sum()) + constant
+    size = float(np.abs(terms).sum()) + abs(constant)
+    return total + (len(terms) + 4) * UNIT * size if math.isfinite(size) else total
+
+
 SPLIT = 2.0**27 + 1.0
 """Cuts a double's 53 digits in two halves whose products are exact (Dekker 1971)."""
 

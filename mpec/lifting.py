@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 import scipy.sparse as sp
 
-from mpec.exact_sums import UNIT
+from mpec.exact_sums import summed_upwards
 from mpec.optimiser import Array, Inequalities
 
 
@@ -150,6 +150,4 @@ def _range(values: Array, low: Array, high: Array) -> tuple[float, float]:
     """Interval of values.p over the box, rounded outwards."""
     least = np.where(values > 0, values * low, values * high)
     most = np.where(values > 0, values * high, values * low)
-    blur = [(len(values) + 4) * UNIT * float(np.abs(ends).sum()) for ends in (least, most)]
-    low_blur, high_blur = (b if math.isfinite(b) else 0.0 for b in blur)
-    return float(least.sum()) - low_blur, float(most.sum()) + high_blur
+    return -summed_upwards(-least), summed_upwards(most)

@@ -71,8 +71,10 @@ class Replay:
         """What was found for the first rounds of ``local`` that were confirmed at the same multipliers and no higher
         level."""
         most: tuple[Claims, ...] = ()
-        for known, before, found in self.shown.get(t, ()) if local is not None else ():
-            if local is not None and before.level <= local.level and same_multipliers(known, multipliers):
+        if local is None:
+            return most
+        for known, before, found in self.shown.get(t, ()):
+            if before.level <= local.level and same_multipliers(known, multipliers):
                 same = itertools.takewhile(
                     lambda pair: pair[0] == pair[1], zip(before.rounds, local.rounds, strict=False)
                 )

@@ -45,6 +45,23 @@ def partition(road: list[float], price: list[float]) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def one_step(
+    instance: Instance,
+    bound: float,
+    part: dict[str, Any],
+    shares: list[dict[str, float]],
+    loads: list[list[float]],
+) -> dict[str, Any]:
+    """A record whose only step bounds the one hour of a game by itself, without multipliers."""
+    none = {"cap": [0.0], "link": [[0.0]], "tariff": None}
+    step = {"kind": "bounds", "multipliers": none, "bounds": [bound], "relaxed": False, "hours": [part]}
+    return {
+        "kind": "decomposed", "upper_bound": bound, "route_count": len(route_set(instance).routes),
+        "references": [shares], "tangents": [{}], "bill_loads": [loads], "best": 0, "big_m": [], "intervals": [],
+        "steps": [step],
+    }  # fmt: skip
+
+
 # ---- claims that go a hair beyond what is shown ----------------------------------------------------
 @pytest.mark.parametrize("claims", [1, 30])
 def test_no_claim_takes_a_hair_more_than_is_shown(claims: int) -> None:
@@ -103,12 +120,7 @@ def test_a_load_beyond_its_station_is_refused() -> None:
         for x in np.linspace(0, 1, 21).tolist()
     ]
     part = partition(np.arange(0.5, 40, 0.5).tolist(), np.arange(0.3, 1.5, 0.02).tolist())
-    step = {"kind": "bounds", "multipliers": {"cap": [0.0], "link": [[0.0]], "tariff": None}, "bounds": [bound],
-            "relaxed": False, "hours": [part]}  # fmt: skip
-    record: dict[str, Any] = {
-        "kind": "decomposed", "upper_bound": bound, "route_count": len(routes.routes), "references": [shares],
-        "tangents": [{}], "bill_loads": [[[0.0], [load]]], "best": 0, "big_m": [], "intervals": [], "steps": [step],
-    }  # fmt: skip
+    record = one_step(game, bound, part, shares, [[0.0], [load]])
     with pytest.raises(RecordError, match="beyond its station's capacity"):
         read_derivation(record, routes)
     forged = replace(
@@ -236,12 +248,7 @@ def test_no_bound_rests_on_coefficients_that_solvers_delete(kind: str) -> None:
     assert poor.point.profit > 0.99 * bound
     assert truth > 1.3 * bound
     part = partition([], []) | {"road_points": {}, "price_points": {}}
-    none = {"cap": [0.0], "link": [[0.0]], "tariff": None}
-    step = {"kind": "bounds", "multipliers": none, "bounds": [bound], "relaxed": False, "hours": [part]}
-    record: dict[str, Any] = {
-        "kind": kind, "upper_bound": bound, "route_count": len(route_set(game).routes), "references": [[]],
-        "tangents": [{}], "bill_loads": [[]], "best": 0, "big_m": [], "intervals": [], "steps": [step],
-    }  # fmt: skip
+    record = one_step(game, bound, part, [], [])
     if kind == "monolithic":
         hours = [part | {"bill_loads": []}]
         record = {"kind": kind, "upper_bound": bound, "infeasible": False, "hours": hours}
