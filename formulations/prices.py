@@ -29,11 +29,17 @@ def has_rivals(instance: Instance) -> bool:
 
 
 def price_box(instance: Instance) -> tuple[Array, Array]:
-    """Least and greatest charging prices (M, T), money/kWh; equal where a rival posts its price."""
+    """Least and greatest charging prices (M, T), money/kWh; equal where a rival posts its price.
+
+    Of a station with a step its least and greatest multiples: rounding may put them a hair beyond the box's ends.
+    """
     periods = len(instance.periods)
     low = np.array([[s.price_min] * periods for s in instance.stations], float)
     high = np.array([[s.price_max] * periods for s in instance.stations], float)
+    steps, (fewest, most) = price_steps(instance), grid_ends(instance)
     for m, station in enumerate(instance.stations):
+        if steps[m] > 0.0:
+            low[m], high[m] = fewest[m] * steps[m], most[m] * steps[m]
         if station.owner == "rival":
             low[m] = high[m] = [instance.rival_prices[station.id, p.id] for p in instance.periods]
     shape = len(instance.stations), periods

@@ -83,18 +83,25 @@ def _affordable(cost: Array, rows: Array, most: Array, y: Array) -> Array:
 
 
 def idle_cost(solver: DispatchSolver, t: int) -> float:
-    """V(0) from above, money per period: what decisions that keep all rows cost. Raises SolverError for others."""
+    """V(0) from above, money per period: what decisions that keep all rows cost. Raises SolverError for others.
+
+    By what a solver's decisions miss rows and ends, they are made dearer at twice the multipliers.
+    """
     value, nothing = 0.0, np.zeros(len(solver.instance.stations))
     # By itself: what was asked of the other one before decides which vertices it keeps.
     solver = DispatchSolver(solver.instance)
     for s, scenario in enumerate(solver.instance.scenarios):
-        data, z = solver.data(t, s), solver.scenario(t, s, nothing, interval=False).decision
+        data, answer = solver.data(t, s), solver.scenario(t, s, nothing, interval=False)
+        z, y = np.array(answer.decision), np.abs(answer.multiplier)
         activity = solver.program.rows @ z
         room = 1e-6 * (1.0 + np.abs(solver.program.rows) @ np.abs(z))
         outside = (z < -1e-6).any() or (z > data.upper_decision * (1.0 + 1e-6) + 1e-6).any()
         if outside or (activity < data.lower - room).any() or (activity > data.upper + room).any():
             raise SolverError("the operator's decisions without any station's load break a row")
-        cost = data.fixed_cost + float(data.cost @ z)
+        missed = np.maximum(np.maximum(data.lower - activity, activity - data.upper), 0.0)
+        beyond = np.maximum(np.maximum(-z, z - data.upper_decision), 0.0)
+        worth = y @ missed + (np.abs(data.cost) + np.abs(solver.program.rows).T @ y) @ beyond
+        cost = data.fixed_cost + float(data.cost @ z) + 2.0 * float(worth)
         value += solver.instance.period_h * scenario.probability * cost
     return value + BOUND_MARGIN * (1.0 + abs(value))
 

@@ -36,6 +36,10 @@ STILL = 1e-8
 """A road whose time varies less than this, relatively, keeps its longest time."""
 
 
+ORDINARY_RISE = (1e-6, 1e2)
+"""h per veh/h, at the mean over a road's interval: times that rise so need no unit of their own."""
+
+
 class HourBuilder:
     """Writes one hour's rows into a model. ``prefix`` goes before every name."""
 
@@ -55,6 +59,7 @@ class HourBuilder:
         fast = self.roads.time(self.box.low["road_flow"])
         self.slow, self.fast = slow, fast
         self.varying = np.flatnonzero(on & (slow - fast > STILL * np.maximum(slow, 1e-3)))
+        self.least_time, self.time_unit = self._time_units()
         self.stay_h, self.most_kwh = longest_stay(routes, slow)
         fixed = np.where(np.isin(np.arange(len(slow)), self.varying), 0.0, slow)
         # Roads whose time can't vary fold into the route's own constant time, too long by at most ``over_h``.
@@ -159,6 +164,8 @@ class HourBuilder:
             hours=blank(pair_count),
             road_flow=blank(road_count),
             road_time=blank(road_count),
+            least_time=self.least_time,
+            time_unit=self.time_unit,
             road_hours=blank(road_count),
             route_flow=blank(len(self.routes.routes)),
             chosen=blank(len(self.routes.routes)),
@@ -189,13 +196,31 @@ class HourBuilder:
             road = instance.roads[a].id
             low, high = box.low["road_flow"][a], box.high["road_flow"][a]
             block.road_flow[a] = self._one("road_flow", int(a), road)
-            time = roomy(float(self.fast[a]), float(self.slow[a]))
+            start, unit = self.least_time[a], self.time_unit[a]
+            time = roomy(float((self.fast[a] - start) / unit), float((self.slow[a] - start) / unit))
             block.road_time[a] = model.add_variable(self.name("time", road), *time)
             hours = roomy(float(low * self.fast[a]), float(high * self.slow[a]))
             block.road_hours[a] = model.add_variable(self.name("road_hours", road), *hours)
         for k in self.used:
             block.route_flow[k] = self._one("route_flow", int(k), int(k))
         return block
+
+    def _time_units(self) -> tuple[Array, Array]:
+        """What the roads' times are counted from, and in, h (A,): 0 and 1 but for times that rise by next to nothing,
+        or steeply.
+
+        A power of two that makes the time's coefficient by flow about as large as the cost's by time: both far from
+        what solvers delete (1e-9), and from what they can't tell from rounding.
+        """
+        least, unit = np.zeros(len(self.slow)), np.ones(len(self.slow))
+        width = self.box.high["road_flow"] - self.box.low["road_flow"]
+        # Where time hardly costs anything, it still decides what is left over for the next period.
+        kappa = max(self.instance.users.kappa_per_h, 1.0)
+        for a in self.varying:
+            rise = float((self.slow[a] - self.fast[a]) / width[a])
+            if not ORDINARY_RISE[0] <= rise <= ORDINARY_RISE[1]:
+                least[a], unit[a] = self.fast[a], 2.0 ** np.round(0.5 * np.log2(rise / kappa))
+        return least, unit
 
     def _flow_rows(self) -> None:
         """(27), (22), (23) and (26); what the eps-game lets stray is the width of the rows."""
@@ -277,7 +302,8 @@ class HourBuilder:
                 slack.add_all(block.price, self.routes.plan_kwh[k])
                 if not self.routes.outside[k]:
                     on = self.varying[self.routes.on_road[k, self.varying] > 0]
-                    slack.add_all(block.road_time[on], kappa * np.ones(len(on)))
+                    for a in on:
+                        slack.plus(block.time(int(a)), kappa)
                 block.slack[int(k)] = slack
                 add_row(model, self.name("slack", k), slack, 0.0, np.inf)
                 over = kappa * float(self.over_h[k])

@@ -107,7 +107,7 @@ def read_point(block: HourBlock, x: Array) -> HourPoint:
         take(block.load),
         take(block.income),
         take(block.road_flow),
-        take(block.road_time),
+        block.least_time + block.time_unit * take(block.road_time),
         take(block.road_hours),
         np.where(block.route_flow >= 0, x[block.route_flow], 0.0),
         block.electricity.value(x),
@@ -139,9 +139,14 @@ def bound_hour(
 
 
 def certified_bound(model: LinearModel, solved: Solved, relax: bool) -> float:
-    """The upper bound that a solve of a maximisation gives: -inf only if infeasible."""
+    """The upper bound that a solve of a maximisation gives: -inf only if infeasible.
+
+    A linear program's is always proven here, also that of a mixed-integer model which happens to have no integers.
+    """
     if relax and solved.row_duals is not None:
         return safe_bound(model, solved.row_duals)
+    if relax or not any(model.integer):
+        return relaxed_bound(model)
     # A MILP's bound is the solver's claim; a relative margin covers its own arithmetic.
     return (
         solved.bound + BOUND_MARGIN * (1.0 + abs(solved.bound)) if np.isfinite(solved.bound) else solved.bound

@@ -37,7 +37,10 @@ class HourState:
 
 @dataclass
 class HourBlock:
-    """Columns of one hour inside a LinearModel; -1 where a quantity is a constant or absent."""
+    """Columns of one hour inside a LinearModel; -1 where a quantity is a constant or absent.
+
+    A road's time is ``least_time`` + ``time_unit`` times its column, h; both are of shape (A,).
+    """
 
     t: int
     price: Array
@@ -49,6 +52,8 @@ class HourBlock:
     hours: Array
     road_flow: Array
     road_time: Array
+    least_time: Array
+    time_unit: Array
     road_hours: Array
     route_flow: Array
     chosen: Array
@@ -60,6 +65,12 @@ class HourBlock:
     electricity: Expression
     allowance: float
     dispatch: DispatchRows | None
+
+    def time(self, a: int) -> Expression:
+        """The time on a road that has a column for it, h."""
+        return Expression(constant=float(self.least_time[a])).add(
+            int(self.road_time[a]), float(self.time_unit[a])
+        )
 
     @property
     def profit(self) -> Expression:

@@ -105,7 +105,7 @@ def run_monolithic(
     upper = bound_beside(lower, float(bound), options.say)
     gap = np.inf if upper is None or lower is None else (upper - lower) / max(abs(upper), 1.0)
     seconds = time.perf_counter() - began
-    infeasible = solved.status == "infeasible" and point is None
+    infeasible = bound == -np.inf and point is None
     if point is not None:
         status = "optimal" if gap <= options.gap else "feasible"
     else:
@@ -154,7 +154,8 @@ def _empty_hour(
     """The first hour that has no point even alone, as a reason and a record; None if it takes several hours."""
     for state, dispatch in zip(states, dispatches, strict=True):
         model, _ = build_hour(routes, state, dispatch)
-        if open_session(model, solver).solve(time_limit=60.0).status == "infeasible":
+        solved = open_session(model, solver).solve(time_limit=60.0)
+        if certified_bound(model, solved, False) == -np.inf:
             station = blamed_station(routes, state, dispatch)
             period = routes.instance.periods[state.t].id
             return empty_hour_text(period, station), {

@@ -25,7 +25,14 @@ from mpec.executors import Tasks
 from mpec.followers.answer import Follower
 from mpec.followers.dispatch import DispatchSolver
 from mpec.hour_dispatch import HourDispatch, hour_dispatch
-from mpec.hour_solve import HourPoint, build_hour, read_point, with_bill_cuts, with_tangents
+from mpec.hour_solve import (
+    HourPoint,
+    build_hour,
+    read_point,
+    relaxed_bound,
+    with_bill_cuts,
+    with_tangents,
+)
 from mpec.hour_state import HourState, first_states
 from mpec.hour_tightening import tighten_hour
 from mpec.options import silent
@@ -33,7 +40,7 @@ from mpec.price_search import within_caps
 from mpec.refinement import refine
 from mpec.replay import assumed_ms, exact_ms, recheck_derivation
 from mpec.replayed_hours import FINISH_SECONDS, OTHER_SEED, TOLERANCE, Refuted, second_bound
-from mpec.solvers import SolverError, SolverMissing, open_session
+from mpec.solvers import HighsSession, SolverError, SolverMissing, open_session
 
 TRIED = 200
 """Prices answered exactly before "no prices are allowed" is believed."""
@@ -163,26 +170,33 @@ def _recheck_infeasible(routes: RouteSet, record: Mapping[str, Any], solver: str
     state = first_states(routes)[t]
     dispatch = hour_dispatch(routes.instance, t, state.box.high["load"], False)
     for _ in range(SHARPER):
-        names, point, status = _said_empty(routes, state, dispatch, solver)
+        says, point, doubt = _said_empty(routes, state, dispatch, solver)
         if point is None:
             break
         # The point is none of the game's: a relaxation that is sharper there may have none at all.
         state, _, _ = tighten_hour(routes, state, dispatch, SHARPENED)
         state, _ = refine(routes, with_tangents(routes.instance, state, point), point)
-    if status:
-        return RecheckOutcome(
-            "undecided", details=f"period {labels[t]}: the solver {names[-1]} says {status}"
-        )
-    found = f"period {labels[t]} has no allowed prices (says {' and '.join(names)})"
+    if doubt:
+        return RecheckOutcome("undecided", details=f"period {labels[t]}: {doubt}")
+    found = f"period {labels[t]} has no allowed prices ({says})"
     return RecheckOutcome("confirmed", None, found, infeasible=True)
 
 
 def _said_empty(
     routes: RouteSet, state: HourState, dispatch: HourDispatch, solver: str
-) -> tuple[list[str], HourPoint | None, str]:
-    """The solvers asked whether the hour has a point; the point of the last, if it found one, and what it said
-    (empty: that there is none)."""
+) -> tuple[str, HourPoint | None, str]:
+    """Whether the hour has a point: who says that it has none; a point, if one was found; what else stands in the way
+    of saying so, empty if nothing."""
     model, block = build_hour(routes, state, dispatch)
+    if not any(model.integer):
+        # A linear program: nobody's word is needed, nor taken.
+        solved = HighsSession(model).solve()
+        point = None if solved.x is None else read_point(block, solved.x)
+        return (
+            "proven",
+            point,
+            "" if relaxed_bound(model) == -np.inf else "its linear program is not proven empty",
+        )
     asked: list[str] = []
     for name in dict.fromkeys((solver, "scip")):
         try:
@@ -193,8 +207,9 @@ def _said_empty(
             continue
         asked.append(name)
         if solved.status != "infeasible":
-            return asked, None if solved.x is None else read_point(block, solved.x), solved.status
-    return asked, None, ""
+            doubt = f"the solver {name} says {solved.status}"
+            return "", None if solved.x is None else read_point(block, solved.x), doubt
+    return f"says {' and '.join(asked)}", None, ""
 
 
 def _refute_by_prices(routes: RouteSet) -> None:

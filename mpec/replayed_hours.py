@@ -224,9 +224,12 @@ def second_bound(
     """A MILP's bound by a run of this process; (bound, what made a further run necessary).
 
     HiGHS runs without presolve: what it is to confirm was found with it, and HiGHS 1.16's presolve bounds some
-    ordinary models falsely, with any seed. A model with findings (mpec.model_health) is solved twice, with another
-    seed and the other way: the larger bound counts. So is one where HiGHS with presolve took a missing solver's place.
+    ordinary models falsely, with any seed. A model without integers is a linear program, whose bound is proven,
+    whatever solver was asked for. A model with findings (mpec.model_health) is solved twice, with another seed and
+    the other way: the larger bound counts. So is one where HiGHS with presolve took a missing solver's place.
     """
+    if not any(model.integer):
+        return relaxed_bound(model), ""
     left = max(deadline - time.perf_counter(), 1.0)
     limit = left if seconds is None else min(left, seconds)
     bounds, notes = [], []

@@ -68,7 +68,7 @@ def _delays(builder: HourBuilder, total: dict[int, Expression]) -> None:
     both, by_flow, by_time = ({n: Expression() for n in builder.pairs} for _ in range(3))
     sharing: set[int] = set()
     for a in builder.varying:
-        fast, slow, time = float(builder.fast[a]), float(builder.slow[a]), int(block.road_time[a])
+        fast, slow, time = float(builder.fast[a]), float(builder.slow[a]), block.time(int(a))
         users = [n for n in builder.pairs if (routes.on_road[builder.routes_of(n), a] > 0).any()]
         if len(users) == 1:
             total[users[0]].add(block.road_hours[a])
@@ -84,9 +84,9 @@ def _delays(builder: HourBuilder, total: dict[int, Expression]) -> None:
             total[n].add_all(flow, fast * ones)
             together.add_all(flow, fast * ones)
             # x (t - fast) with 0 <= x <= most, 0 <= t - fast <= slow - fast.
-            both[n].add_all(flow, (slow - fast) * ones).add(time, most).shift(-most * slow)
+            both[n].add_all(flow, (slow - fast) * ones).plus(time, most).shift(-most * slow)
             by_flow[n].add_all(flow, (slow - fast) * ones)
-            by_time[n].add(time, most).shift(-most * fast)
+            by_time[n].plus(time, most).shift(-most * fast)
     for n in sorted(sharing):
         most_delay = roomy(0.0, float(by_flow[n].interval(model)[1]))
         delay = model.add_variable(builder.name("delay", n), *most_delay)

@@ -46,6 +46,11 @@ LEVEL = 1e-6
 ASIDE = 0.02
 """How far a point gives way then, as a share of its distance from the curve's end."""
 
+LINEAR = 1e-3
+"""A time that leaves the straight line between a plane's two points by less, as a share of its rise, is all but linear
+in the flow, as with beta just above 1: planes would only pit huge coefficients against each other there, and HiGHS's
+bounds were false."""
+
 ROUNDING = 1e-13
 """Relative to the sum of the terms: what evaluating a plane and the curve in floating point can miss, with room."""
 
@@ -73,6 +78,15 @@ class Road:
     def time(self, p: Array) -> Array:
         return np.asarray(self.builder.roads.time(self._spread(p))[self.index])
 
+    def column(self, p: Array) -> Array:
+        """The value of the time's column, see HourBlock."""
+        return np.asarray(
+            (self.time(p) - self.builder.least_time[self.index]) / self.builder.time_unit[self.index]
+        )
+
+    def column_slope(self, p: Array) -> Array:
+        return np.asarray(self.slope(p) / self.builder.time_unit[self.index])
+
     def slope(self, p: Array) -> Array:
         return np.asarray(self.builder.roads.derivative(self._spread(p))[self.index])
 
@@ -88,11 +102,13 @@ class Road:
         if width <= NARROW * max(1.0, self.high):
             return False
         middle = self.planes(np.array([0.5 * (self.low + self.high)]), below=True)
-        hours, time = float(self.hours(end)[0]), float(self.time(end)[0])
+        hours, time = float(self.hours(end)[0]), float(self.column(end)[0])
         return any(hours - a - b * self.high - c * time > ROOM * max(1.0, hours) for a, b, c in middle)
 
     def planes(self, points: Array, *, below: bool) -> list[tuple[float, float, float]]:
         """(A, B, C) of the planes tangent at ``points`` that hold g from below (above); none where that fails.
+
+        t is the time's column in all of this, C its coefficient.
 
         B changes its sign somewhere. A point about there gives way a little: rows with a coefficient of next to
         nothing make a solver's bound doubtful (mpec.model_health).
@@ -108,20 +124,22 @@ class Road:
     def _touching(self, points: Array, end: float, below: bool) -> tuple[Array, Array, Array, Array]:
         """A, B, C of the plane tangent at each point and through the curve's end, and whether it is one."""
         ends = np.full(len(points), end)
-        t, t_end, t_slope = self.time(points), self.time(ends), self.slope(points)
+        t, t_end, t_slope = self.column(points), self.column(ends), self.column_slope(points)
         g, g_end, g_slope = self.hours(points), self.hours(ends), self.hours_slope(points)
         bend = t_end - t - t_slope * (end - points)
-        good = bend > 1e-9 * t
+        good = bend > LINEAR * np.abs(t_end - t)
         c = np.where(good, g_end - g - g_slope * (end - points), 0.0) / np.where(good, bend, 1.0)
         b = g_slope - c * t_slope
         # The turn of phi lies between the touching points; rounding may move it where they are close.
         roads, width = self.builder.roads, self.high - self.low
         beta, background = float(roads.beta[self.index]), float(roads.background[self.index])
-        turn = points + 2.0 * (points + background) / max(beta - 1.0, 1e-12) - c
+        unit = float(self.builder.time_unit[self.index])
+        start = float(self.builder.least_time[self.index])
+        turn = points + 2.0 * (points + background) / max(beta - 1.0, 1e-12) - c / unit
         good &= turn >= 0.0 if below else turn <= 0.0
         missed = np.abs(g_slope - b - c * t_slope) * width
         rounding = ROUNDING * (
-            np.maximum(g, g_end) + np.abs(b) * self.high + np.abs(c) * np.maximum(t, t_end)
+            np.maximum(g, g_end) + np.abs(b) * self.high + np.abs(c) * (np.maximum(t, t_end) + start / unit)
         )
         at_end, at_point = g_end - b * end - c * t_end, g - b * points - c * t
         if below:
@@ -152,9 +170,9 @@ def add_road_rows(builder: HourBuilder) -> None:
         above = road.planes(low + np.array(SHARES) * width, below=False) if below else []
         # A plane and the tangent of t at its point imply the tangent of g there; the first has no plane.
         tangents = points[:1] if len(below) == len(points) - 1 else points
-        convex_from_below(model, f"{name}.time", x, t, points, road.time, road.slope)
+        convex_from_below(model, f"{name}.time", x, t, points, road.column, road.column_slope)
         convex_from_below(model, f"{name}.hours", x, g, tangents, road.hours, road.hours_slope)
-        convex_from_above(model, f"{name}.time", pieces, t, road.time)
+        convex_from_above(model, f"{name}.time", pieces, t, road.column)
         convex_from_above(model, f"{name}.hours", pieces, g, road.hours)
         for i, (constant, by_flow, by_time) in enumerate(below):
             model.add_row(f"{name}.below{i}", [g, x, t], [1.0, -by_flow, -by_time], lower=constant)
@@ -172,5 +190,5 @@ def potential(builder: HourBuilder, a: int) -> Expression:
     share = 1.0 / (beta + 1.0)
     found = Expression(constant=float(roads.integral(low)[a]))
     found.add(int(block.road_hours[a]), share).shift(-share * start * time)
-    found.add(int(block.road_time[a]), share * background).shift(-share * background * time)
+    found.plus(block.time(a), share * background).shift(-share * background * time)
     return found.add(int(block.road_flow[a]), (1.0 - share) * free).shift(-(1.0 - share) * free * start)

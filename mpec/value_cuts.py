@@ -44,12 +44,15 @@ def add_value_cut(builder: HourBuilder, reference: Reference, index: int) -> Non
     block, box, routes = builder.block, builder.box, builder.routes
     instance = builder.instance
     kappa = instance.users.kappa_per_h
-    shares = reference.shares
+    shares = reference.shares.copy()
     for n in builder.pairs:
-        if abs(float(shares[routes.pair == n].sum()) - 1.0) > 1e-9:
+        mine = routes.pair == n
+        total = float(shares[mine].sum())
+        if abs(total - 1.0) > 1e-9:
             raise ValueError(
                 f"the reference flow of pair {n} doesn't serve its demand (shares must sum to 1)"
             )
+        shares[mine] /= total
     row = Expression(constant=-builder.allowance())
     for n in builder.pairs:
         row.add(block.bill[n])

@@ -38,14 +38,16 @@ def check_wardrop(instance: Instance, point: Point, answer: Answer) -> Wardrop:
     """(31) per O-D pair and period: every route with w > delta Wmod has c - cmin <= eps cmin.
 
     cmin is found by a search of its own at the exact road times, over all routes (or the declared ones).
-    Also the stated cheapest_cost of every row (1e-7), and the vehicles on dearer routes, all routes
-    together, at most delta Wmod: a flow must not be cut into slices that each stay below delta.
+    Also the stated cheapest_cost of every row (1e-7), and what is on dearer routes, all routes together, at most delta:
+    of the pair's vehicles (a flow must not be cut into slices that each stay below delta), of their hours (few
+    vehicles on a road of 1e6 h would be felt in the next period) and of what they cost.
     """
     traffic, prices = answer.traffic, np.asarray(point.prices, float)
     mine = np.array([[station.owner == "leader"] for station in instance.stations])
     margin = np.where(mine, prices - np.asarray(point.electricity_price, float), 0.0)
     cheapest = np.full(traffic.vehicles.shape, math.nan)
-    dearer = np.zeros(traffic.vehicles.shape)
+    # Vehicles, hours and costs, on dearer routes and on all.
+    dearer, everywhere = (np.zeros((3, *traffic.vehicles.shape)) for _ in range(2))
     gaps, stated, on_tolerance = [], [], 0.0
     search = RouteSearch(instance)
     for k, route in enumerate(answer.routes):
@@ -57,13 +59,15 @@ def check_wardrop(instance: Instance, point: Point, answer: Answer) -> Wardrop:
         gap = (cost - least) / size
         if route.flow > tolerances.DELTA * traffic.vehicles[pair, t]:
             gaps.append((gap, f"{route.label}: cost {cost:.9g}, the cheapest {least:.9g}"))
+        amounts = max(route.flow, 0.0) * np.array([1.0, float(traffic.route_time_h[k]), abs(cost)])
+        everywhere[:, pair, t] += amounts
         if not gap <= tolerances.EPSILON:
-            dearer[pair, t] += max(route.flow, 0.0)
+            dearer[:, pair, t] += amounts
         if not gap <= tolerances.AIM:
             earned = sum(kwh * float(margin[m, t]) for m, kwh in route.plan)
             on_tolerance += instance.period_h * route.flow * abs(earned)
         stated.append((abs(route.cheapest_cost - least) / size, route.label))
-    shares = dearer / np.maximum(traffic.vehicles, 1e-30)
+    shares = (dearer / np.maximum(everywhere, 1e-30)).max(axis=0)
     place = np.unravel_index(int(np.argmax(shares)), shares.shape) if shares.size else (0, 0)
     total = float(shares[place]) if shares.size else 0.0
     pair_name = ">".join(instance.pairs[int(place[0])].key) if total > 0.0 else ""

@@ -58,6 +58,8 @@ class HighsSession:
             ("primal_feasibility_tolerance", tolerances.PRIMAL_FEASIBILITY),
             ("dual_feasibility_tolerance", tolerances.DUAL_FEASIBILITY),
             ("mip_feasibility_tolerance", tolerances.MIP_FEASIBILITY),
+            # HiGHS would drop what is up to 1e-9, and with it points of a model; this is the least it takes.
+            ("small_matrix_value", 1e-12),
         ):
             self._highs.setOptionValue(option, value)
         self._integers = np.flatnonzero(model.integer).astype(np.int32)

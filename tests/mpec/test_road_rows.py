@@ -54,12 +54,25 @@ def truth(
     return t, x * t
 
 
+def column(builder: HourBuilder, a: int, t: np.ndarray) -> np.ndarray:
+    """What the time's column is at times t, h."""
+    return np.asarray((t - LONG(builder.least_time[a])) / LONG(builder.time_unit[a]))
+
+
 CASES = [
     (alpha, beta, background, low, high)
     for alpha in (0.15, 2.0)
     for beta in (1.0, 1.3, 2.0, 4.0, 7.5)
     for background in (0.0, 205.0, 5000.0)
     for low, high in ((0.0, 60.0), (0.0, 3000.0), (11.5, 12.5), (300.0, 320.0), (1e-3, 0.1))
+]
+# Times that hardly rise, hardly bend, or both.
+CASES += [
+    (alpha, beta, background, 0.0, 60.0)
+    for alpha in (1e-3, 3e-7)
+    for beta in (1.0 + 1e-7, 1.003, 1.05, 6.0)
+    for background in (0.0, 50.0)
+    if (alpha, beta) != (3e-7, 6.0)  # such a time does not vary at all
 ]
 
 
@@ -72,6 +85,7 @@ def test_no_point_of_the_curve_violates_a_plane(
     points = low + np.array(SHARES) * (high - low)
     x = np.unique(np.concatenate([np.linspace(low, high, 4001), points]))
     t, g = truth(x, alpha, beta, background)
+    t = column(builder, a, t)
     for below in (True, False):
         for constant, by_flow, by_time in road.planes(points, below=below):
             plane = LONG(constant) + LONG(by_flow) * x.astype(LONG) + LONG(by_time) * t
@@ -79,6 +93,8 @@ def test_no_point_of_the_curve_violates_a_plane(
             assert float(slack.min()) >= 0.0
             # It touches: a plane that is far away everywhere would be valid, too, and worth nothing.
             assert float(slack.min()) <= 1e-9 * float(g.max() + abs(by_time) * t.max() + abs(by_flow) * high)
+            # Nor are they made of what cancels.
+            assert abs(by_time) * float(t.max() - t.min()) < 1e4 * float(g.max() - g.min())
 
 
 def test_no_row_has_a_coefficient_of_next_to_nothing() -> None:
@@ -120,7 +136,7 @@ def test_the_potential_is_the_integral(
     for x in np.linspace(low, high, 7):
         t, g = truth(np.array([x]), alpha, beta, background)
         values = np.zeros(builder.model.columns)
-        values[block.road_flow[a]], values[block.road_time[a]] = x, float(t[0])
+        values[block.road_flow[a]], values[block.road_time[a]] = x, float(column(builder, a, t)[0])
         values[block.road_hours[a]] = float(g[0])
         step = LONG(alpha) * LONG(0.2) / LONG(260.0) ** LONG(beta) / LONG(beta + 1.0)
         y, y0 = LONG(x) + LONG(background), LONG(background)
