@@ -26,7 +26,7 @@ from mpec.linear_model import LinearModel
 from mpec.residual_rows import add_residual_rows
 from mpec.rival_bill import cost_without_leader, rivals_share
 from mpec.road_rows import add_road_rows
-from mpec.tolerances import DELTA, EPSILON
+from mpec.tolerances import DELTA, WIDER_EPSILON
 from mpec.value_cuts import add_value_cut
 
 Array = np.ndarray
@@ -280,7 +280,8 @@ class HourBuilder:
         outside = float(self.routes.outside_cost.max(initial=0.0))
         high = self.box.high
         each = [
-            high["modified"][n] * (EPSILON * max(high["cheapest"][n], 0.0) + DELTA * (dearest + outside))
+            high["modified"][n]
+            * (WIDER_EPSILON * max(high["cheapest"][n], 0.0) + DELTA * (dearest + outside))
             for n in self.pairs
         ]
         return float(sum(each))
@@ -307,7 +308,7 @@ class HourBuilder:
                 block.slack[int(k)] = slack
                 add_row(model, self.name("slack", k), slack, 0.0, np.inf)
                 over = kappa * float(self.over_h[k])
-                few = EPSILON * max(float(box.high["cheapest"][n]), 0.0) + over
+                few = WIDER_EPSILON * max(float(box.high["cheapest"][n]), 0.0) + over
                 big = min(float(box.high["slack"][k]) + over, slack.interval(model)[1])
                 # Both are rounded outwards; this is for the last sum, with room.
                 big += 1e-12 * (abs(big) + abs(slack.constant))

@@ -1,9 +1,9 @@
 """Is a MILP of a kind whose bound a solver may get wrong? A look at coefficients and ranges before it is believed.
 
 HiGHS 1.15.1 ended at a false dual bound, reproducibly, on an hour whose rows mixed coefficients from 1e-9 to 1e3; on
-hours with ordinary rows none was seen. A finding says that the model's bound needs a second run (other seed, no
-presolve; mpec.replayed_hours.second_bound), not that it is false. What bounds flows, times and costs first (interval
-LPs) makes findings go away.
+hours with ordinary rows none was seen. A finding says that no solver's word is taken for the model's bound
+(mpec.second_opinions.second_bound), not that it is false. What bounds flows, times and costs first (interval LPs)
+makes findings go away.
 """
 
 from __future__ import annotations

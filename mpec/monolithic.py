@@ -93,7 +93,7 @@ def run_monolithic(
     )
     doubts = findings(day.model)
     for finding in doubts:
-        options.say(f"the recheck will solve this MILP twice: {finding}")
+        options.say(f"the recheck will take no solver's word for this MILP's bound: {finding}")
     run = solve_milp(day.model, solver, gap=0.3 * options.gap, time_limit=left)
     solved, solver = run.solved, run.solver
     if run.note:

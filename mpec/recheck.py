@@ -24,12 +24,10 @@ from mpec.equilibrium import Equilibrium
 from mpec.executors import Tasks
 from mpec.followers.answer import Follower
 from mpec.followers.dispatch import DispatchSolver
-from mpec.hour_dispatch import HourDispatch, hour_dispatch
+from mpec.hour_dispatch import hour_dispatch
 from mpec.hour_solve import (
-    HourPoint,
     build_hour,
     read_point,
-    relaxed_bound,
     with_bill_cuts,
     with_tangents,
 )
@@ -39,8 +37,9 @@ from mpec.options import silent
 from mpec.price_search import within_caps
 from mpec.refinement import refine
 from mpec.replay import assumed_ms, exact_ms, recheck_derivation
-from mpec.replayed_hours import FINISH_SECONDS, OTHER_SEED, TOLERANCE, Refuted, second_bound
-from mpec.solvers import HighsSession, SolverError, SolverMissing, open_session
+from mpec.replayed_hours import FINISH_SECONDS, TOLERANCE, Refuted
+from mpec.second_opinions import OTHER_SEED, said_empty, second_bound
+from mpec.solvers import SolverError, SolverMissing
 
 TRIED = 200
 """Prices answered exactly before "no prices are allowed" is believed."""
@@ -136,9 +135,11 @@ def _recheck_monolithic(
     if bound == -np.inf:
         if stored.infeasible and point is None:
             _refute_by_prices(routes)
-            return RecheckOutcome(
-                "confirmed", None, "the MILP is infeasible", infeasible=True, assumed=assumed
-            )
+            says, _, doubt = said_empty(day.model, solver, seconds=FINISH_SECONDS)
+            if doubt:
+                return RecheckOutcome("undecided", details=doubt, assumed=assumed)
+            found = f"the MILP is infeasible ({says})"
+            return RecheckOutcome("confirmed", None, found, infeasible=True, assumed=assumed)
         details = "this run finds the MILP infeasible" + (
             "" if point is None else ", FALSELY: there is a point"
         )
@@ -170,9 +171,11 @@ def _recheck_infeasible(routes: RouteSet, record: Mapping[str, Any], solver: str
     state = first_states(routes)[t]
     dispatch = hour_dispatch(routes.instance, t, state.box.high["load"], False)
     for _ in range(SHARPER):
-        says, point, doubt = _said_empty(routes, state, dispatch, solver)
-        if point is None:
+        model, block = build_hour(routes, state, dispatch)
+        says, x, doubt = said_empty(model, solver, seconds=FINISH_SECONDS)
+        if x is None:
             break
+        point = read_point(block, x)
         # The point is none of the game's: a relaxation that is sharper there may have none at all.
         state, _, _ = tighten_hour(routes, state, dispatch, SHARPENED)
         state, _ = refine(routes, with_tangents(routes.instance, state, point), point)
@@ -180,36 +183,6 @@ def _recheck_infeasible(routes: RouteSet, record: Mapping[str, Any], solver: str
         return RecheckOutcome("undecided", details=f"period {labels[t]}: {doubt}")
     found = f"period {labels[t]} has no allowed prices ({says})"
     return RecheckOutcome("confirmed", None, found, infeasible=True)
-
-
-def _said_empty(
-    routes: RouteSet, state: HourState, dispatch: HourDispatch, solver: str
-) -> tuple[str, HourPoint | None, str]:
-    """Whether the hour has a point: who says that it has none; a point, if one was found; what else stands in the way
-    of saying so, empty if nothing."""
-    model, block = build_hour(routes, state, dispatch)
-    if not any(model.integer):
-        # A linear program: nobody's word is needed, nor taken.
-        solved = HighsSession(model).solve()
-        point = None if solved.x is None else read_point(block, solved.x)
-        return (
-            "proven",
-            point,
-            "" if relaxed_bound(model) == -np.inf else "its linear program is not proven empty",
-        )
-    asked: list[str] = []
-    for name in dict.fromkeys((solver, "scip")):
-        try:
-            solved = open_session(model, name, seed=OTHER_SEED).solve(time_limit=FINISH_SECONDS)
-        except SolverMissing:
-            if name == solver:
-                raise
-            continue
-        asked.append(name)
-        if solved.status != "infeasible":
-            doubt = f"the solver {name} says {solved.status}"
-            return "", None if solved.x is None else read_point(block, solved.x), doubt
-    return f"says {' and '.join(asked)}", None, ""
 
 
 def _refute_by_prices(routes: RouteSet) -> None:

@@ -5,7 +5,6 @@ An hour's proof needs nothing of the others' once its premises are there: it may
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,15 +22,13 @@ from mpec.hour_state import HourState
 from mpec.hour_tightening import FrozenRelaxation, plain
 from mpec.intervals import propagated
 from mpec.linear_model import LinearModel
-from mpec.model_health import findings
+from mpec.second_opinions import second_bound
 from mpec.solvers import open_session
-from mpec.solvers.careful import solve_milp
 from mpec.tolerances import EPSILON
 
 TOLERANCE = 1e-6
 """Relative amount by which a re-solved bound may lie above the stated one and still confirm it."""
 
-OTHER_SEED = 4711
 FINISH_SECONDS = 120.0
 
 
@@ -85,7 +82,7 @@ class Stated:
 
 @dataclass(frozen=True)
 class Found:
-    """This run's bound of an hour, what made a further solve necessary, and the first local rounds as they are now
+    """This run's bound of an hour, what is to be said of it, and the first local rounds as they are now
     shown."""
 
     bound: float
@@ -212,36 +209,7 @@ def _local_bound(premises: Premises, stated: Stated, local: Local) -> Found:
 
 
 def _second(premises: Premises, model: LinearModel, stated: Stated) -> tuple[float, str]:
-    """The MILP's bound, and what made a further run necessary, with the period's label."""
+    """The MILP's bound, and what is to be said of it, with the period's label."""
     bound, note = second_bound(model, premises.solver, stated.near, premises.deadline, seconds=FINISH_SECONDS)
     period = premises.routes.instance.periods[premises.state.t].id
     return bound, f"period {period}: {note}" if note else ""
-
-
-def second_bound(
-    model: LinearModel, solver: str, near: float | None, deadline: float, *, seconds: float | None
-) -> tuple[float, str]:
-    """A MILP's bound by a run of this process; (bound, what made a further run necessary).
-
-    HiGHS runs without presolve: what it is to confirm was found with it, and HiGHS 1.16's presolve bounds some
-    ordinary models falsely, with any seed. A model without integers is a linear program, whose bound is proven,
-    whatever solver was asked for. A model with findings (mpec.model_health) is solved twice, with another seed and
-    the other way: the larger bound counts. So is one where HiGHS with presolve took a missing solver's place.
-    """
-    if not any(model.integer):
-        return relaxed_bound(model), ""
-    left = max(deadline - time.perf_counter(), 1.0)
-    limit = left if seconds is None else min(left, seconds)
-    bounds, notes = [], []
-    found = findings(model)
-    first = solver != "highs"
-    for presolve, seed in ((first, OTHER_SEED), (not first, OTHER_SEED + 1)):
-        run = solve_milp(model, solver, seed=seed, presolve=presolve, gap=1e-6, time_limit=limit, cutoff=near)
-        bounds.append(certified_bound(model, run.solved, False))
-        notes += [run.note] if run.note else []
-        doubtful = bool(found) or (presolve and run.solver == "highs")
-        if not doubtful or not bounds[-1] > -np.inf:
-            break
-    if found:
-        notes.append(f"{found[0]}; solved twice")
-    return max(bounds), "; ".join(notes)

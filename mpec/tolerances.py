@@ -8,6 +8,10 @@ MILP relaxes its pair and capacity rows by the same amounts, so lower <= upper b
 EPSILON = 1e-6
 """Relative cost slack of a used route, and relative capacity slack, in the certified eps-game."""
 
+WIDER_EPSILON = 1.01 * EPSILON
+"""The same in the bounding model. The judge's own tolerance on prices (1e-9) could make a route look cheaper by some
+more; and he divides by the larger cost."""
+
 DELTA = 1e-9
 """Share of an O-D pair's vehicles that may be, all together, on routes dearer than that. Stricter than
 EPSILON on purpose: what stray vehicles could add to the profit is part of every bound."""

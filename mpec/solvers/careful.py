@@ -3,6 +3,7 @@
 * A solver that isn't there, has no licence (any more) or fails gives way to HiGHS.
 * Its point counts only if it satisfies the model; its objective is recomputed.
 * A bound that its own point beats is void.
+* A model of a kind that solvers get wrong (mpec.model_health) is given to them in better units.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mpec.linear_model import Array, LinearModel
+from mpec.model_health import findings
 from mpec.solvers import open_session
+from mpec.solvers.scaling import scaled
 from mpec.solvers.session import Solved, SolverMissing
 
 FEASIBLE = 1e-5
@@ -49,10 +52,12 @@ def solve_milp(
     SolverMissing only where HiGHS itself can't take the model (products, SOS1 sets).
     """
     notes = []
+    units = scaled(model) if findings(model) and _linear(model) else None
+    asked = model if units is None else units.model
     solved, answered = _failed(model), solver
     for name in dict.fromkeys((solver, "highs")):
         try:
-            session = open_session(model, name, seed=seed)
+            session = open_session(asked, name, seed=seed)
             if not presolve:
                 session.without_presolve()
             try:
@@ -73,8 +78,12 @@ def solve_milp(
         if solved.status != "error":
             break
         notes.append(f"{name} gave no answer")
-    checked, doubt = believable(model, solved)
+    checked, doubt = believable(model, solved if units is None else units.unscaled(solved))
     return Careful(checked, "; ".join([*notes, *([doubt] if doubt else [])]), answered)
+
+
+def _linear(model: LinearModel) -> bool:
+    return not (model.sos1 or model.indicators or model.quadratic_rows or model.cost_products.values)
 
 
 def _failed(model: LinearModel) -> Solved:

@@ -24,7 +24,7 @@ from mpec.linear_model import LinearModel
 from mpec.model_health import findings, read_mps
 from mpec.options import Method, SolveOptions
 from mpec.orchestrator import solve_game
-from mpec.replayed_hours import second_bound
+from mpec.second_opinions import second_bound
 from mpec.solvers import HighsSession, SolverError, SolverMissing, open_session
 from mpec.solvers.careful import believable, solve_milp
 from mpec.solvers.session import Solved
