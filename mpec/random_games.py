@@ -3,7 +3,7 @@
 A seed gives one game, always the same. Roads form a diamond a-b-d, a-c-d with a link b-c or without; O-D pairs
 start at a or b and end at d or c. Drawn besides: congestion, residual flow, tariffs, outside options, mean price
 caps, station limits that bind (or can't be kept at all), wind, voltage and line limits, two scenarios. Rivals'
-stations, prices on a grid and roads that hardly bend are put into a drawn game by functions of their own.
+stations and prices on a grid are put into a drawn game by functions of their own; odd data by mpec.odd_games.
 """
 
 from __future__ import annotations
@@ -133,44 +133,6 @@ def with_steps(game: Instance, seed: int) -> Instance:
         step = float(np.round((top - station.price_min) / rng.integers(4, 13), 3))
         stations.append(replace(station, price_step=step) if station.owner == "leader" else station)
     return replace(game, name=f"{game.name}-steps", stations=tuple(stations))
-
-
-def with_wide_roads(game: Instance, seed: int) -> Instance:
-    """A game of up to 100 times the vehicles, with a grid for them, on roads whose times hardly bend.
-
-    Slopes go down to 1e-15 h per veh/h, far below the coefficients that solvers delete (mpec.solvers.dust). Each road
-    is wide with odds of two in three: a bent one beside it can carry the choice.
-    """
-    rng = np.random.default_rng([2027, seed])
-    size = float(rng.choice([1.0, 10.0, 100.0]))
-    roads = []
-    for road in game.roads:
-        wide = rng.random() < 2.0 / 3.0
-        capacity = road.capacity_veh_per_h * size * (10.0 ** rng.uniform(0.0, 2.0) if wide else 1.0)
-        alpha = road.bpr_alpha * (10.0 ** rng.uniform(-4.0, 0.0) if wide else 1.0)
-        roads.append(
-            replace(
-                road,
-                capacity_veh_per_h=float(f"{capacity:.5g}"),
-                bpr_alpha=float(f"{alpha:.3g}"),
-                bpr_beta=float(rng.choice([1.05, 2.5, 6.0, road.bpr_beta])),
-                background_veh_per_h=road.background_veh_per_h * size,
-            )
-        )
-    return replace(
-        game,
-        name=f"{game.name}-wide",
-        trips={key: flow * size for key, flow in game.trips.items()},
-        roads=tuple(roads),
-        stations=tuple(replace(s, rated_kva=s.rated_kva * size) for s in game.stations),
-        buses=tuple(replace(b, load_kw=b.load_kw * size, load_kvar=b.load_kvar * size) for b in game.buses),
-        lines=tuple(
-            replace(x, r_ohm=x.r_ohm / size, x_ohm=x.x_ohm / size, rating_kva=x.rating_kva * size)
-            for x in game.lines
-        ),
-        feeder=replace(game.feeder, substation_kva=game.feeder.substation_kva * size),
-        wind={key: kw * size for key, kw in game.wind.items()},
-    )
 
 
 def _pairs(rng: np.random.Generator, count: int) -> tuple[Pair, ...]:

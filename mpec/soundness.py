@@ -14,9 +14,9 @@ and look whether true equilibria lie inside the hours' relaxations (mpec.contain
     crash        an exception
 
 Games are drawn in several kinds (mpec.soundness_games): small and large ones, some with rivals' stations, some with
-prices on a grid, with --wide all with many vehicles on roads that hardly bend. Rows go to games.csv one by one; games
-that it holds already are not run again. README.md has the counts. A solve that its time limit stops must state a
-valid bound all the same.
+prices on a grid, with --odd on roads that hardly bend or in other units (mpec.odd_games). Rows go to games.csv one by
+one; games that it holds already are not run again. README.md has the counts. A solve that its time limit stops must
+state a valid bound all the same.
 
 SCIP meets rows, and products that are 0 by complementarity, to a tolerance only, and where the profit hangs on a tie
 its best point can be worth more than any answer. A point of its above an upper bound is therefore looked at again
@@ -315,7 +315,7 @@ def _above(value: float, bound: float) -> bool:
 
 
 # ---- many games --------------------------------------------------------------------------------
-def run(games: int, first: int, out: Path, size: Size, effort: Effort, *, wide: bool = False) -> int:
+def run(games: int, first: int, out: Path, size: Size, effort: Effort, *, odd: bool = False) -> int:
     """Run what games.csv does not hold yet; the number of games with violations in the whole file."""
     out.mkdir(parents=True, exist_ok=True)
     path, names = out / "games.csv", [f.name for f in fields(Row)]
@@ -326,7 +326,7 @@ def run(games: int, first: int, out: Path, size: Size, effort: Effort, *, wide: 
         writer.writeheader()
         writer.writerows(rows)
         for seed in range(first, first + games):
-            kind = drawn_kind(seed, size, wide=wide)
+            kind = drawn_kind(seed, size, odd=odd)
             if (str(kind), seed) in done:
                 continue
             row = check_game(seed, kind, effort)
@@ -353,14 +353,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--prices", type=int, default=600, help="prices answered on the grid")
     parser.add_argument("--contained", type=int, default=3, help="prices whose answers are looked for")
     parser.add_argument("--exact", type=float, default=5.0, help="time limit of SCIP on the exact game")
-    parser.add_argument("--wide", action="store_true", help="many vehicles on roads whose times hardly bend")
+    parser.add_argument("--odd", action="store_true", help="wide roads, other units: what strains solvers")
     parser.add_argument(
         "--out", type=Path, default=Path("results/soundness"), help="folder of games.csv and README.md"
     )
     given = parser.parse_args(arguments)
     size = Size(given.stations, given.periods, given.pairs)
     effort = Effort(seconds=given.seconds, prices=given.prices, contained=given.contained, exact=given.exact)
-    return 1 if run(given.games, given.first, given.out, size, effort, wide=given.wide) else 0
+    return 1 if run(given.games, given.first, given.out, size, effort, odd=given.odd) else 0
 
 
 if __name__ == "__main__":

@@ -249,6 +249,7 @@ def test_highs_in_the_place_of_a_missing_solver_runs_without_presolve_as_well(
         return HighsSession(model, **options)
 
     monkeypatch.setattr("mpec.solvers.careful.open_session", missing)
+    monkeypatch.setattr("mpec.second_opinions.PROOF_SECONDS", 0.0)
     model, worth = presolved_away()
     bound, note = second_bound(model, "scip", None, time.perf_counter() + 60.0, seconds=60.0)
     assert "HiGHS takes its place" in note
