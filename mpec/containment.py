@@ -19,10 +19,11 @@ from formulations.routes import RouteSet
 from mpec.electricity_cuts import bill_cut, idle_cost
 from mpec.followers.answer import Follower
 from mpec.hour_dispatch import HourDispatch, hour_dispatch
-from mpec.hour_solve import build_hour, set_objective
+from mpec.hour_solve import build_hour, relaxed_bound, set_objective
 from mpec.hour_state import HourState, first_states
 from mpec.hour_tightening import tighten_hour
 from mpec.intervals import incoming_at_start
+from mpec.proven_milp import proven_bound
 from mpec.solvers import SolverMissing, open_session
 from mpec.solvers.careful import solve_milp
 from mpec.tolerances import EPSILON
@@ -38,6 +39,9 @@ MILP_SLACK = 1e-5
 
 MOST_NODES = 100_000
 """Nodes for that. No seconds: a machine that stood still in between was once taken for a point that is not held."""
+
+ARBITRATION = 60.0
+"""Seconds for the proof that a relaxation does not hold a point; out of time, nothing is proven."""
 
 PROFIT = 1e-7
 """Relative to the turnover: the relaxation may earn less than the truth by this much (solver tolerances)."""
@@ -67,7 +71,7 @@ class Truth:
 @dataclass
 class Outcome:
     """hours: hours and answers looked at; checks: MILPs solved; skipped: answers beyond a station's limit; lost: MILPs
-    whose point HiGHS found without presolve only."""
+    whose point HiGHS found without presolve only, or not at all, while no proof excludes it."""
 
     hours: int = 0
     checks: int = 0
@@ -222,10 +226,14 @@ def _solved(
     if not relax and (solved.objective is None or solved.objective < least):
         # What is asked is whether a point exists: one whose rows are checked settles it, whoever finds it.
         again = solve_milp(model, presolve=False, gap=1e-9, node_limit=MOST_NODES).solved
-        if again.objective is not None and again.objective >= least:
+        held = again.objective is not None and again.objective >= least
+        # Else only a proof that there is none says so: on badly scaled models solvers lose points.
+        if held or proven_bound(model, seconds=ARBITRATION, near=least - 1e-9 * abs(least)).bound >= least:
             if outcome is not None:
                 outcome.lost += 1
             return None
+    if relax and (solved.objective is None or solved.objective < least) and relaxed_bound(model) >= least:
+        return None
     if solved.objective is None:
         return f"the {'LP' if relax else 'MILP'} does not hold the point ({solved.status})"
     if solved.objective < least:

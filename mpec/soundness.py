@@ -25,8 +25,9 @@ end: an answer above the bound is the violation `exact`; a proof that there is n
 the game counts as a violation `unsettled`. Finding less by a second search clears nothing.
 
 Whether a relaxation holds an equilibrium is asked of HiGHS with presolve, and where it says no once more without: a
-point whose rows are checked settles it. HiGHS 1.16's presolve lost the points of games 24, 552 and 661; it is one of
-their models that tests/data/highs_presolve.mps keeps, and why a recheck's MILPs run without presolve.
+point whose rows are checked settles it, else the proof that there is none (mpec.proven_milp). HiGHS 1.16's presolve
+lost the points of games 24, 552 and 661; it is one of their models that tests/data/highs_presolve.mps keeps, and why
+a recheck's MILPs run without presolve.
 """
 
 from __future__ import annotations
@@ -231,13 +232,16 @@ def _beyond(value: float, bound: float) -> bool:
 
 def _against_exact(exact: Exact, results: Mapping[str, Equilibrium], best: Found, row: Row) -> None:
     """Intervals must overlap. A bound of SCIP's below what the followers' exact answer to some prices earns is false
-    by itself, and says nothing of anybody else's: it is counted, and not compared with."""
-    bound = exact.bound
+    by itself, and so is an "infeasible" where such an answer is allowed; it says nothing of anybody else's: it is
+    counted, and not compared with."""
+    bound, empty = exact.bound, exact.status == "infeasible"
+    if empty and best.profit is not None:
+        row.exact_status, empty = REFUTED, False
     if bound is not None and best.profit is not None and _beyond(best.profit, bound):
         row.exact_status, bound = ", ".join([REFUTED, *row.exact_status.split(", ")[1:]]), None
     for name, result in results.items():
         lower, upper = result.lower_bound, result.upper_bound
-        if exact.status == "infeasible":
+        if empty:
             if result.point is not None:
                 row.violations.append(f"exact: {name} has a point worth {lower!r}, SCIP says infeasible")
             continue

@@ -38,10 +38,10 @@ def summary(rows: Sequence[dict[str, str]]) -> str:
         f"| games closed by SCIP as exact MINLP | {len(closed)} |",
         f"| of all, SCIP's best point above a bound, proven to be none with its prices fixed | {cleared} |",
         f"| of all, SCIP's best point above a bound, neither proven nor cleared (a violation) | {unsettled} |",
-        f"| of all, SCIP's bound refuted by an exact answer | {refuted} |",
+        f"| of all, SCIP's bound, or that there is no point, refuted by an exact answer | {refuted} |",
         f"| equilibria looked for in the relaxations | {sum(int(r['answers'] or 0) for r in rows)} |",
         f"| relaxations solved for that | {sum(int(r['contained_checks'] or 0) for r in rows)} |",
-        "| of these, points that HiGHS found without presolve only (games with any) |"
+        "| of these, points that HiGHS found without presolve only, or that no proof excludes (games with any) |"
         f" {sum(lost)} ({sum(n > 0 for n in lost)}) |",
         f"| **games with a violation** | **{len(bad)}** |",
         f"| violations by kind | {_counts(kinds) or 'none'} |",
