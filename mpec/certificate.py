@@ -253,6 +253,10 @@ def _notes(
         notes.append("bound not rechecked")
     elif recheck.state == "undecided":
         notes.append(f"bound recheck undecided: {recheck.details}")
+    elif recheck.on_word:
+        notes.append(f"Of the bound this rests on a solver's word: {', '.join(recheck.on_word)}.")
+    elif recheck.state == "confirmed":
+        notes.append("No solver's word is in the bound: the multipliers of linear programs prove it.")
     if assumed:
         notes.append(f"{len(assumed)} Ms are assumed, or not proven exactly: {', '.join(assumed[:5])}")
     if ms.leaks:

@@ -24,7 +24,7 @@ from mpec.hour_state import HourState, first_states
 from mpec.hour_tightening import tighten_hour
 from mpec.intervals import incoming_at_start
 from mpec.proven_milp import proven_bound
-from mpec.solvers import SolverMissing, open_session
+from mpec.solvers import SolverError, open_session
 from mpec.solvers.careful import solve_milp
 from mpec.tolerances import EPSILON
 from mpec.value_cuts import Reference, complete_shares, shares_of
@@ -221,7 +221,7 @@ def _solved(
     least = truth.profit - PROFIT * max(truth.turnover, 1.0)
     solved = open_session(model).solve(relax=relax, gap=1e-9, node_limit=MOST_NODES)
     if solved.status == "infeasible" and not relax:
-        with suppress(SolverMissing):
+        with suppress(SolverError):
             solved = open_session(model, "scip").solve(gap=1e-9, node_limit=MOST_NODES)
     if not relax and (solved.objective is None or solved.objective < least):
         # What is asked is whether a point exists: one whose rows are checked settles it, whoever finds it.

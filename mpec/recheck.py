@@ -36,6 +36,7 @@ from mpec.hour_tightening import tighten_hour
 from mpec.options import silent
 from mpec.price_search import within_caps
 from mpec.refinement import refine
+from mpec.refusals import Refused
 from mpec.replay import assumed_ms, exact_ms, recheck_derivation
 from mpec.replayed_hours import FINISH_SECONDS, TOLERANCE, Refuted
 from mpec.second_opinions import OTHER_SEED, said_empty, second_bound
@@ -82,7 +83,7 @@ def recheck_bound(
         outcome = RecheckOutcome("refuted", details=str(reason))
     except SolverMissing:
         raise
-    except (SolverError, ArithmeticError, MemoryError) as error:
+    except (SolverError, Refused, ArithmeticError, MemoryError) as error:
         outcome = RecheckOutcome("undecided", details=f"the solver failed: {type(error).__name__}: {error}")
     except (KeyError, IndexError, TypeError, ValueError, AttributeError, AssertionError) as error:
         outcome = RecheckOutcome("refuted", details=f"the record of the bound can't be read: {error!r}")
@@ -130,7 +131,8 @@ def _recheck_monolithic(
     assumed = assumed_ms(dispatches)
     stated = stored.upper_bound
     near = None if stated is None else stated + 0.5 * TOLERANCE * (1.0 + abs(stated))
-    bound, notes = second_bound(day.model, solver, near, deadline, seconds=None)
+    opinion = second_bound(day.model, solver, near, deadline, seconds=None)
+    bound = opinion.bound
     point = equilibrium.point
     if bound == -np.inf:
         if stored.infeasible and point is None:
@@ -151,7 +153,15 @@ def _recheck_monolithic(
         return RecheckOutcome("undecided", details=details, assumed=assumed)
     if bound <= stated + TOLERANCE * (1.0 + abs(stated)):
         exact = exact_ms(dispatches)
-        return RecheckOutcome("confirmed", max(bound, stated), notes, assumed=assumed, exact_ms=exact)
+        words = (f"the day's MILP ({opinion.word_of})",) if opinion.word_of else ()
+        return RecheckOutcome(
+            "confirmed",
+            max(bound, stated),
+            opinion.note,
+            assumed=assumed,
+            exact_ms=exact,
+            on_word=words,
+        )
     return RecheckOutcome(
         "undecided",
         bound,

@@ -272,15 +272,18 @@ def _solved(
     arguments = [(replay.premises(t), stated) for t, stated in asked]
     for i, found in replay.tasks.each(hour_bound, arguments):
         t, stated = asked[i]
-        own[t] = min(found.bound, before.get(t, np.inf))
+        opinion = found.opinion
+        own[t] = min(opinion.bound, before.get(t, np.inf))
         if stated.partition.local is not None and found.shown:
             rounds = stated.partition.local.rounds[: len(found.shown)]
             proof = replace(stated.partition.local, rounds=rounds)
             replay.shown.setdefault(t, []).append((step.multipliers, proof, found.shown))
-        if found.note:
-            replay.notes[t] = found.note
+        if opinion.note:
+            replay.notes[t] = opinion.note
+        if opinion.word_of:
+            replay.words[t] = opinion.word_of
         replay.say(
-            f"recheck: hour {t + 1} of {len(step.bounds)}, stated {stated.bound:.6g}, found {found.bound:.6g}"
+            f"recheck: hour {t + 1} of {len(step.bounds)}, stated {stated.bound:.6g}, found {opinion.bound:.6g}"
         )
     return own
 
@@ -329,4 +332,5 @@ def _final(replay: Replay, derivation: Derivation, step: BoundsStep) -> RecheckO
             f"the bound found again is {total!r}, above the stated {stated!r} (periods {periods})",
         )
     notes = [replay.notes[t] for t in sorted(replay.notes)]
-    return RecheckOutcome("confirmed", total, "; ".join(notes[:3]), extra={"hours": own})
+    words = tuple(f"period {replay.label(t)} ({replay.words[t]})" for t in sorted(replay.words))
+    return RecheckOutcome("confirmed", total, "; ".join(notes[:3]), on_word=words, extra={"hours": own})

@@ -42,6 +42,7 @@ class Replay:
     waiting: list[int] = field(default_factory=list)
     shown: dict[int, list[tuple[Multipliers, Local, tuple[Claims, ...]]]] = field(default_factory=dict)
     notes: dict[int, str] = field(default_factory=dict)
+    words: dict[int, str] = field(default_factory=dict)
 
     def premises(self, t: int) -> Premises:
         cutoffs = () if self.cutoff is None else (Cutoff(self.cutoff[0], self.cutoff[1][t]),)

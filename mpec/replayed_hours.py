@@ -22,7 +22,7 @@ from mpec.hour_state import HourState
 from mpec.hour_tightening import FrozenRelaxation, plain
 from mpec.intervals import propagated
 from mpec.linear_model import LinearModel
-from mpec.second_opinions import second_bound
+from mpec.second_opinions import Opinion, second_bound
 from mpec.solvers import open_session
 from mpec.tolerances import EPSILON
 
@@ -82,11 +82,9 @@ class Stated:
 
 @dataclass(frozen=True)
 class Found:
-    """This run's bound of an hour, what is to be said of it, and the first local rounds as they are now
-    shown."""
+    """This run's bound of an hour (``opinion``), and the first local rounds as they are now shown."""
 
-    bound: float
-    note: str = ""
+    opinion: Opinion
     shown: tuple[Claims, ...] = ()
 
 
@@ -178,8 +176,8 @@ def hour_bound(premises: Premises, stated: Stated) -> Found:
         # What the duals prove needs no trust in the solver: the sum is repeated without rounding.
         if solved.row_duals is not None:
             bound = max(bound, exact_dual_bound(model, solved.row_duals.tolist()))
-        return Found(bound)
-    return Found(*_second(premises, model, stated))
+        return Found(Opinion(bound))
+    return Found(_second(premises, model, stated))
 
 
 def _local_bound(premises: Premises, stated: Stated, local: Local) -> Found:
@@ -201,15 +199,16 @@ def _local_bound(premises: Premises, stated: Stated, local: Local) -> Found:
             found_rounds.append(_taken(state, claims))
     model, block = build_hour(premises.routes, premises.state, premises.dispatch, premises.cutoffs)
     set_objective(model, stated.multipliers.lagrangian(block, premises.routes.instance))
-    bound, note = relaxed_bound(model), ""
-    if max(bound, local.level) > stated.near:
-        found, note = _second(premises, model, stated)
-        bound = min(bound, found) if found > -np.inf else bound
-    return Found(max(bound, local.level), note, tuple(found_rounds))
+    opinion = Opinion(relaxed_bound(model))
+    if max(opinion.bound, local.level) > stated.near:
+        found = _second(premises, model, stated)
+        if -np.inf < found.bound < opinion.bound:
+            opinion = found
+    return Found(replace(opinion, bound=max(opinion.bound, local.level)), tuple(found_rounds))
 
 
-def _second(premises: Premises, model: LinearModel, stated: Stated) -> tuple[float, str]:
-    """The MILP's bound, and what is to be said of it, with the period's label."""
-    bound, note = second_bound(model, premises.solver, stated.near, premises.deadline, seconds=FINISH_SECONDS)
+def _second(premises: Premises, model: LinearModel, stated: Stated) -> Opinion:
+    """The MILP's bound; what is said of it names the period."""
+    opinion = second_bound(model, premises.solver, stated.near, premises.deadline, seconds=FINISH_SECONDS)
     period = premises.routes.instance.periods[premises.state.t].id
-    return bound, f"period {period}: {note}" if note else ""
+    return replace(opinion, note=f"period {period}: {opinion.note}") if opinion.note else opinion

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from copy import copy
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -24,25 +25,34 @@ PROOF_SECONDS = 20.0
 """For a MILP's proof; nine of ten of small games take less than one."""
 
 
+@dataclass(frozen=True)
+class Opinion:
+    """A bound, what is to be said of it, and the solver on whose word it rests ("": it is proven)."""
+
+    bound: float
+    note: str = ""
+    word_of: str = ""
+
+
 def second_bound(
     model: LinearModel, solver: str, near: float | None, deadline: float, *, seconds: float | None
-) -> tuple[float, str]:
-    """A MILP's upper bound by a run of this process; (bound, what is to be said of it).
+) -> Opinion:
+    """A MILP's upper bound by a run of this process.
 
     ``near``: a bound as good as this is enough. HiGHS runs without presolve: what it is to confirm was found with it,
     and HiGHS 1.16's presolve bounds some ordinary models falsely, with any seed. Where HiGHS takes the place of a
     solver that can't be used, it runs twice, and the larger bound counts.
     """
     if not any(model.integer):
-        return relaxed_bound(model), ""
+        return Opinion(relaxed_bound(model))
     left = max(deadline - time.perf_counter(), 1.0)
     limit = left if seconds is None else min(left, seconds)
     proof = proven_bound(model, seconds=min(limit, PROOF_SECONDS), near=near)
     if proof.finished:
-        return proof.bound, ""
+        return Opinion(proof.bound)
     found = findings(model)
     if found:
-        return proof.bound, f"{found[0]}: no solver's word is taken, and a proof took too long"
+        return Opinion(proof.bound, f"{found[0]}: no solver's word is taken, and a proof took too long")
     bounds, notes = [], []
     first = solver != "highs"
     for presolve, seed in ((first, OTHER_SEED), (not first, OTHER_SEED + 1)):
@@ -51,8 +61,7 @@ def second_bound(
         notes += [run.note] if run.note else []
         if not (presolve and run.solver == "highs") or not bounds[-1] > -np.inf:
             break
-    notes.append(f"on the word of {run.solver}")
-    return min(proof.bound, max(bounds)), "; ".join(notes)
+    return Opinion(min(proof.bound, max(bounds)), "; ".join(notes), run.solver)
 
 
 def said_empty(model: LinearModel, solver: str, *, seconds: float) -> tuple[str, Array | None, str]:

@@ -11,6 +11,7 @@ and look whether true equilibria lie inside the hours' relaxations (mpec.contain
     judge        a verdict REJECTED, or one that does not follow from the gap
     unsettled    SCIP's best point is above an upper bound, and neither this nor the contrary is proven
     outside      a true equilibrium outside the relaxation
+    refused      ordinary data are refused (mpec.refusals); odd data may be, with a message
     crash        an exception
 
 Games are drawn in several kinds (mpec.soundness_games): small and large ones, some with rivals' stations, some with
@@ -58,6 +59,8 @@ from mpec.options import SolveOptions
 from mpec.orchestrator import solve_game
 from mpec.price_search import Found, best_price, within_caps
 from mpec.random_games import Size
+from mpec.refusals import Refused
+from mpec.solvers import SolverError
 from mpec.soundness_games import Effort, Kind, Row, drawn_kind
 from mpec.soundness_table import CLEARED, REFUTED, UNSETTLED, summary
 
@@ -80,7 +83,10 @@ def check_game(seed: int, kind: Kind | None = None, effort: Effort | None = None
         len(instance.periods), len(instance.stations), len(instance.pairs), effort=str(effort),
     )  # fmt: skip
     try:
-        _check(instance, row, effort)
+        _check(instance, row, effort, odd=kind.wide or kind.units)
+    except (Refused, SolverError) as reason:
+        if not (kind.wide or kind.units):
+            row.violations.append(f"refused: {_first_line(reason)}")
     except Exception as error:
         # A crash of whatever kind is what this bench looks for.
         row.violations.append(f"crash: {_first_line(error)}")
@@ -88,7 +94,7 @@ def check_game(seed: int, kind: Kind | None = None, effort: Effort | None = None
     return row
 
 
-def _check(instance: Instance, row: Row, effort: Effort) -> None:
+def _check(instance: Instance, row: Row, effort: Effort, *, odd: bool = False) -> None:
     routes = route_set(instance)
     row.routes = len(routes.routes)
     follower = Follower(instance, routes)
@@ -99,6 +105,12 @@ def _check(instance: Instance, row: Row, effort: Effort) -> None:
             results[method] = solve_game(
                 instance, SolveOptions(method=method, gap=effort.gap, time_limit=effort.seconds, workers=1)
             )
+        except (Refused, SolverError) as reason:
+            # Odd data may be refused, ordinary ones not.
+            setattr(row, f"{method}_verdict", "REFUSED")
+            if not odd:
+                row.violations.append(f"refused: {method}: {_first_line(reason)}")
+            continue
         except Exception as error:
             row.violations.append(f"crash: {method}: {_first_line(error)}")
             continue
@@ -179,10 +191,14 @@ def _ways(point: Point) -> dict[tuple[str, str, int], list[float]]:
 
 
 def _exact(instance: Instance, routes: RouteSet, row: Row, effort: Effort) -> Exact | None:
-    """SCIP's answer to the exact game; None without SCIP."""
+    """SCIP's answer to the exact game; None without SCIP, and where it breaks off (on odd data its LP solver does)."""
     if not effort.exact or find_spec("pyscipopt") is None:
         return None
-    exact = exact_minlp(instance, effort.exact, routes=routes)
+    try:
+        exact = exact_minlp(instance, effort.exact, routes=routes)
+    except SolverError:
+        row.exact_status = "broke off"
+        return None
     row.exact_status, row.exact_best, row.exact_bound = exact.status, exact.best, exact.bound
     row.exact_seconds = round(exact.seconds, 2)
     return exact

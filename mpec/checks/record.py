@@ -75,6 +75,7 @@ class RecheckOutcome:
     infeasible    confirmed that no prices in the box are allowed (then ``details`` names hour and station)
     assumed       names of the Ms that rest on somebody's word, or that only floating-point sums stand behind; any of
                   them excludes CERTIFIED
+    on_word       hours whose bounds rest on a solver's word, and whose; empty: everything is proven
     exact_ms      how many of the operator's Ms were derived anew without rounding errors
     solver        who re-proved it
     """
@@ -84,6 +85,7 @@ class RecheckOutcome:
     details: str = ""
     infeasible: bool = False
     assumed: tuple[str, ...] = ()
+    on_word: tuple[str, ...] = ()
     solver: str = ""
     seconds: float = 0.0
     exact_ms: int = 0

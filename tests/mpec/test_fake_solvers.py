@@ -232,11 +232,11 @@ def test_the_bound_of_highss_presolve_is_not_what_a_recheck_confirms() -> None:
     """HiGHS 1.16 with presolve states 387.93387 with both seeds, and no look at the model finds it doubtful."""
     model, worth = presolved_away()
     assert findings(model) == []
-    bound, _ = second_bound(model, "highs", None, time.perf_counter() + 60.0, seconds=60.0)
+    bound = second_bound(model, "highs", None, time.perf_counter() + 60.0, seconds=60.0).bound
     assert worth - 1e-6 <= bound <= worth + 1e-3
     lie = HighsSession(model).solve(gap=1e-9).bound
     near = min(lie, worth - 1e-3)
-    bound, _ = second_bound(model, "highs", near, time.perf_counter() + 60.0, seconds=60.0)
+    bound = second_bound(model, "highs", near, time.perf_counter() + 60.0, seconds=60.0).bound
     assert bound > near
 
 
@@ -251,9 +251,10 @@ def test_highs_in_the_place_of_a_missing_solver_runs_without_presolve_as_well(
     monkeypatch.setattr("mpec.solvers.careful.open_session", missing)
     monkeypatch.setattr("mpec.second_opinions.PROOF_SECONDS", 0.0)
     model, worth = presolved_away()
-    bound, note = second_bound(model, "scip", None, time.perf_counter() + 60.0, seconds=60.0)
-    assert "HiGHS takes its place" in note
-    assert bound >= worth - 1e-6
+    opinion = second_bound(model, "scip", None, time.perf_counter() + 60.0, seconds=60.0)
+    assert "HiGHS takes its place" in opinion.note
+    assert opinion.word_of == "highs"
+    assert opinion.bound >= worth - 1e-6
 
 
 # ---- the parts -----------------------------------------------------------------------------------

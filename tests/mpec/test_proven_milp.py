@@ -121,20 +121,21 @@ def far_apart() -> LinearModel:
 
 def test_a_doubtful_models_bound_is_proven_or_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     model = far_apart()
-    bound, note = second_bound(model, "highs", None, np.inf, seconds=60.0)
-    assert (bound, note) == (pytest.approx(1e7), "")
+    opinion = second_bound(model, "highs", None, np.inf, seconds=60.0)
+    assert opinion.bound == pytest.approx(1e7)
+    assert (opinion.note, opinion.word_of) == ("", "")
     monkeypatch.setattr(second_opinions, "PROOF_SECONDS", 0.0)
-    bound, note = second_bound(model, "highs", None, np.inf, seconds=60.0)
-    assert bound == np.inf
-    assert "no solver's word is taken" in note
+    opinion = second_bound(model, "highs", None, np.inf, seconds=60.0)
+    assert opinion.bound == np.inf
+    assert "no solver's word is taken" in opinion.note
 
 
 def test_an_ordinary_models_bound_on_a_solvers_word_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(second_opinions, "PROOF_SECONDS", 0.0)
     model = drawn(0, maximise=True)
-    bound, note = second_bound(model, "highs", None, np.inf, seconds=60.0)
-    assert bound == pytest.approx(enumerated(model), abs=1e-6)
-    assert note == "on the word of highs"
+    opinion = second_bound(model, "highs", None, np.inf, seconds=60.0)
+    assert opinion.bound == pytest.approx(enumerated(model), abs=1e-6)
+    assert opinion.word_of == "highs"
 
 
 def test_emptiness_is_proven_and_a_point_is_handed_out() -> None:
