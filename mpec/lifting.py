@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 import scipy.sparse as sp
 
-from mpec.exact_sums import summed_upwards
+from mpec.exact_sums import UNIT, summed_upwards
 from mpec.optimiser import Array, Inequalities
 
 
@@ -64,11 +64,14 @@ class Lifting:
         of any u and v in their intervals keeps every row exactly.
         """
         w = self.column()
-        if np.any(np.abs(values) != 1.0):
-            # A column for u: multiplied out, the entries -other_low values would be rounded.
+        far = np.abs([np.array(self.lower)[columns], np.array(self.upper)[columns]]).max(axis=0, initial=0.0)
+        # Multiplied out, the entries -other_low values are rounded; a column for u has none where that has no limit.
+        rounded = np.abs(values) != 1.0
+        blur = 2.0 * UNIT * float((np.abs(values) * far)[rounded].sum())
+        if not math.isfinite(blur):
             u = self.column(low, high)
             self.add([u, *columns], [1.0, *-values], 0.0, 0.0)
-            columns, values = np.array([u]), np.ones(1)
+            columns, values, blur = np.array([u]), np.ones(1), 0.0
         for u_side, v_side, below in (
             (low, other_low, True),
             (high, other_high, True),
@@ -80,7 +83,8 @@ class Lifting:
             row = np.concatenate([[w, other], columns])
             entries = np.concatenate([[1.0, -u_side], -v_side * values])
             right = -u_side * v_side
-            least, most = math.nextafter(right, -math.inf), math.nextafter(right, math.inf)
+            room = abs(v_side) * blur
+            least, most = math.nextafter(right - room, -math.inf), math.nextafter(right + room, math.inf)
             self.add(row, entries, least if below else -math.inf, math.inf if below else most)
         return w
 

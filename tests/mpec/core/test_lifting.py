@@ -43,7 +43,8 @@ def test_every_product_keeps_its_rows_in_exact_arithmetic(seed: int) -> None:
     lifting = Lifting(
         sp.csr_matrix((0, 4)), np.zeros(0), np.zeros(0), np.append(low, v_low), np.append(high, v_high)
     )
-    w = lifting.product(np.arange(3), values, *_range(values, low, high), 3, v_low, v_high)
+    least, most = _range(values, low, high)
+    w = lifting.product(np.arange(3), values, least, most, 3, v_low, v_high)
     rows, columns = rows_of(lifting), len(lifting.lower)
     for corner in range(16):
         ends = [high[j] if corner >> j & 1 else low[j] for j in range(3)]
@@ -52,7 +53,7 @@ def test_every_product_keeps_its_rows_in_exact_arithmetic(seed: int) -> None:
         point = [*x, *([u] * (columns - 4))]
         point[w] = u * x[3]
         assert broken(rows, point) == []
-        assert Fraction(lifting.lower[columns - 1]) <= u <= Fraction(lifting.upper[columns - 1])
+        assert Fraction(least) <= u <= Fraction(most)
         # And the rows are no wider than rounding: a billionth more or less of w breaks one at every corner.
         size = 1 + sum(Fraction(abs(float(c))) for c in values) * abs(x[3])
         for off in (size, -size):
@@ -73,3 +74,15 @@ def test_the_largest_value_of_a_row_is_rounded_upwards(seed: int) -> None:
         )
         assert Fraction(float(found[i])) >= true
         assert found[i] == pytest.approx(float(true), rel=1e-12, abs=1e-9)
+
+
+def test_a_factor_without_limits_has_a_column_of_its_own() -> None:
+    """What rounding in its entries could amount to has no limit either."""
+    lifting = Lifting(
+        sp.csr_matrix((0, 2)), np.zeros(0), np.zeros(0), np.array([0.0, 0.1]), np.array([np.inf, 0.3])
+    )
+    w = lifting.product(np.array([0]), np.array([1.0 / 3.0]), 0.0, np.inf, 1, 0.1, 0.3)
+    rows = rows_of(lifting)
+    assert (w, len(lifting.lower)) == (2, 4)
+    assert (lifting.lower[3], lifting.upper[3]) == (0.0, np.inf)
+    assert [-1.0 / 3.0 in values for _, values, _, _ in rows] == [True, *[False] * (len(rows) - 1)]
