@@ -26,6 +26,7 @@ from formulations.stated import (
     StatedPoint,
     ToleranceKind,
     axis_labels,
+    own_scale,
     relative_difference,
     scale,
     stated_arrays,
@@ -106,11 +107,11 @@ def _prices(instance: Instance, stated: dict[str, Array]) -> dict[str, Residual]
     """Charging prices in their box and on their grid, at most the mean cap over the periods; rivals' as posted."""
     labels, prices = axis_labels(instance), stated["prices"]
     low, high = price_box(instance)
-    size = scale(np.maximum(np.abs(low), np.abs(high)))
+    size = own_scale(np.maximum(np.abs(low), np.abs(high)))
     caps = [math.inf if s.price_mean_max is None else s.price_mean_max for s in instance.stations]
     cap = np.array(caps, float)
     excess = np.where(np.isfinite(cap), prices.mean(axis=1) - cap, 0.0)
-    cap_size = np.where(np.isfinite(cap), scale(cap, of=size.max(axis=1, initial=0.0)), 1.0)
+    cap_size = np.where(np.isfinite(cap), np.maximum(np.abs(cap), 1e-3 * size.max(axis=1, initial=0.0)), 1.0)
     mine = owned(instance)[:, None] > 0.0
     return {
         "price_box": worst(
@@ -179,7 +180,7 @@ def _flows(
     def table(name: str, expected: Array, axes: Sequence[str]) -> Residual:
         return worst("flow", labels, (relative_difference(stated[name], expected), axes, ""))
 
-    sizes = scale(available)
+    sizes = own_scale(available)
     negative = [
         -route.flow / float(sizes[route.pair, route.period]) if route.pair >= 0 and route.period >= 0 else 0.0
         for route in routes
@@ -193,8 +194,8 @@ def _flows(
         "demand_conservation": worst(
             "flow",
             labels,
-            (np.abs(leftover) / scale(available), NT, "by the listed routes"),
-            (np.abs(stated_leftover) / scale(available), NT, "by the stated table"),
+            (np.abs(leftover) / sizes, NT, "by the listed routes"),
+            (np.abs(stated_leftover) / sizes, NT, "by the stated table"),
         ),
         "road_flow": table("road_flow", traffic.road_flow, AT),
         "road_time": table("road_time_h", traffic.road_time_h, AT),
@@ -204,7 +205,7 @@ def _flows(
 def _capacity(instance: Instance, stated: dict[str, Array], traffic: Traffic) -> Residual:
     """(2), (3): P <= S cos(phi), for the recomputed and the stated load, relative to the capacity."""
     capacity = np.array([station.capacity_kw for station in instance.stations], float)[:, None]
-    size = scale(capacity)
+    size = own_scale(capacity)
     return worst(
         "capacity",
         axis_labels(instance),
@@ -218,10 +219,13 @@ def _tariff(instance: Instance, stated: dict[str, Array], traffic: Traffic) -> d
     labels, price = axis_labels(instance), stated["electricity_price"]
     parts: list[tuple[Array, Sequence[str], str]] = []
     if instance.tariff_mode == "fixed":
-        parts.append((relative_difference(price, fixed_prices(instance)), MT, "not the given tariff"))
+        given = fixed_prices(instance)
+        parts.append((np.abs(price - given) / own_scale(given), MT, "not the given tariff"))
     elif instance.tariff_mode == "dlmp":
         expected = nodal_prices(instance, stated["price_active"], stated["price_reactive"])
-        parts.append((relative_difference(price, expected), MT, "not the nodal price of its bus"))
+        imported = np.array([period.import_price_per_kwh for period in instance.periods], float)
+        size = np.maximum(own_scale(expected), 1e-3 * np.abs(imported))
+        parts.append((np.abs(price - expected) / size, MT, "not the nodal price of its bus"))
     else:
         parts += _regulated(instance, price, traffic.load_kw)
     size = scale(price)
@@ -248,18 +252,18 @@ def nodal_prices(instance: Instance, active: Array, reactive: Array) -> Array:
 
 
 def _regulated(instance: Instance, price: Array, load_kw: Array) -> list[tuple[Array, Sequence[str], str]]:
-    """The box, the mean cap, and that the bill is the greatest possible, relative to the bill."""
+    """The box, the mean cap, and that the bill is the greatest possible, relative to the leader's."""
     box = tariff_box(instance)
-    size = scale(np.maximum(np.abs(box.low), np.abs(box.high)))
+    size = own_scale(np.maximum(np.abs(box.low), np.abs(box.high)))
     capped = np.isfinite(box.mean)
     excess = np.where(capped, price.mean(axis=1) - box.mean, 0.0) / size.max(axis=1, initial=0.0)
-    best = (
-        float((regulated_tariff(instance, load_kw) * load_kw).sum())
-        if np.isfinite(load_kw).all()
-        else math.nan
-    )
+    best = mine = math.nan
+    if np.isfinite(load_kw).all():
+        bill = regulated_tariff(instance, load_kw) * load_kw
+        best, mine = float(bill.sum()), float((owned(instance)[:, None] * bill).sum())
     short = best - float((price * load_kw).sum())
-    period = np.array([short / max(abs(best), 1.0)])
+    # Relative to what the leader pays: what is missing may all be missing there.
+    period = np.array([short / max(abs(mine), 1e-6 * abs(best), 1e-3)])
     return [
         ((box.low - price) / size, MT, "below the regulated box"),
         ((price - box.high) / size, MT, "above the regulated box"),

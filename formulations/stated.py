@@ -20,6 +20,9 @@ Array = np.ndarray[Any, Any]
 
 ToleranceKind = Literal["exact", "price", "flow", "capacity", "dispatch", "tariff", "profit"]
 
+ROUNDING_SHARE = 1e-9
+"""Times the judge's tolerances (1e-7) this is what sums of the largest entries round off."""
+
 FLOOR_SHARE = 1e-3
 """Entries are compared relative to themselves or to this share of the largest of their kind, if more."""
 
@@ -153,6 +156,17 @@ def scale(expected: Array, *, of: Array | None = None) -> Array:
     finite = pool[np.isfinite(pool)]
     largest = float(finite.max(initial=0.0))
     return np.asarray(np.maximum(size, FLOOR_SHARE * largest if largest > 0.0 else 1.0))
+
+
+def own_scale(expected: Array) -> Array:
+    """|expected|, entry by entry: what limits and data are judged by, and what vehicles there are.
+
+    A share of the largest would let a small station exceed its limit by what is nothing to a large one. The least is
+    what rounding in the largest explains.
+    """
+    size = np.abs(expected)
+    largest = float(size[np.isfinite(size)].max(initial=0.0))
+    return np.asarray(np.maximum(size, ROUNDING_SHARE * largest if largest > 0.0 else 1.0))
 
 
 def relative_difference(stated: Array, expected: Array) -> Array:

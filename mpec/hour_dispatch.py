@@ -32,6 +32,15 @@ from mpec.tolerances import EPSILON
 Array = np.ndarray
 
 
+TIGHT = 2.5e-7
+"""A limit counts as binding within this share of the feeder's load (p.u. squared, or of a bus's load, where the row is
+in these): a little more than for the judge (mpec.checks.feeder.ACTIVE)."""
+
+LEEWAY = 2e-7
+"""What that, and the judge's tolerance on prices, may be worth: as a share of all loads at the value of lost load, so
+that it is more than he allows (mpec.checks.feeder.SLACKNESS, mpec.checks.electricity.PRICES)."""
+
+
 @dataclass(frozen=True)
 class ScenarioProgram:
     """One scenario's reduced program with the rows that can bind, and the bounds of its pairs."""
@@ -42,6 +51,8 @@ class ScenarioProgram:
     multiplier_bounds: tuple[Bound | None, ...]
     dropped: int
     ceiling_kw: float
+    tight: Array
+    """(rows,) slack up to which a row counts as binding, in its units."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +115,7 @@ def _scaled(
     widest = np.array([b.value if b is not None and np.isfinite(b.value) else 1.0 for b in slacks])
     factor = np.where(widest < 10.0, 2.0 ** np.round(np.log2(1e3 / np.maximum(widest, 1e-3))), 1.0)
     factor[~rows.origin_is_row] = 1.0
+    in_kw = np.array([not name.startswith(("v[", "shed[")) for name in rows.names])
     stretch = sp.diags(factor)
     scaled = replace(
         rows,
@@ -123,7 +135,16 @@ def _scaled(
         ),
         dropped,
         ceiling_kw,
+        np.where(in_kw, ceiling_kw, 1.0) * TIGHT * factor,
     )
+
+
+def leeway(instance: Instance, t: int, load_high: Array) -> float:
+    """More than what the judge tolerates at limits and in prices takes off the hour's bill under `dlmp`, money."""
+    period = instance.periods[t]
+    price = max(period.import_price_per_kwh, instance.feeder.voll_per_kwh, 1e-9)
+    base = sum(bus.load_kw for bus in instance.buses) * period.load_factor
+    return float(LEEWAY * instance.period_h * price * (base + load_high.sum()))
 
 
 def _affine(point: InteriorPoint, instance: Instance, recovery: Recovery) -> AffinePoint:
@@ -178,8 +199,10 @@ def add_dispatch(
             multiplier_bounds=program.multiplier_bounds,
         )
         _cap_columns(model, kkt.primal, program.ceiling_kw)
-        chosen = [pair for pair in kkt.pairs if pair.name in active and _bounded(pair)]
-        report += big_m.write(model, chosen).report
+        at = [i for i, pair in enumerate(kkt.pairs) if pair.name in active and _bounded(pair)]
+        chosen = [kkt.pairs[i] for i in at]
+        room = program.tight[kkt.pair_of >= 0][at]
+        report += big_m.write(model, chosen, slack_relaxation=room).report
         pairs += kkt.pairs
         optimiser = rows.optimiser
         bill.add_all(kkt.primal, optimiser.cost).add_all(load, optimiser.given_cost)

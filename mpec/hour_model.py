@@ -19,7 +19,7 @@ from formulations.routes import RouteSet
 from instances.model import Instance
 from mpec.envelopes import NARROW, breakpoints, piecewise_product, roomy
 from mpec.expression import Expression, add_row
-from mpec.hour_dispatch import HourDispatch, add_dispatch
+from mpec.hour_dispatch import HourDispatch, add_dispatch, leeway
 from mpec.hour_state import HourBlock, HourState
 from mpec.intervals import longest_stay
 from mpec.linear_model import LinearModel
@@ -93,7 +93,7 @@ class HourBuilder:
         most = float(instance.feeder.voll_per_kwh * instance.period_h * self.box.high["load"].sum()) + 1.0
         idle, idle_most = cost_without_leader(self)
         bill = self.model.add_variable(self.name("electricity_bill"), self._least_bill(idle_most), most)
-        self.block.electricity.add(bill)
+        self.block.electricity.add(bill).shift(-leeway(instance, self.state.t, self.box.high["load"]))
         for i, cut in enumerate(self.state.bill_cuts):
             row = idle.copy().shift(-cut.level).add(bill).add_all(load, -cut.slope)
             add_row(self.model, self.name("electricity_cut", i), row, lower=0.0)

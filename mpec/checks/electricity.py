@@ -23,10 +23,6 @@ INTERVAL = 1e-5
 """The ends of a price interval jump where a row is about to bind, so they are compared less strictly."""
 
 
-_LEAST_PRICE = 1e-3
-"""Prices are compared relative to the largest one, but not finer than this share of the import price."""
-
-
 @dataclass(frozen=True)
 class Electricity:
     """checks; low, high (M, T): the nodal price interval on the optimal dual face, money/kWh."""
@@ -42,8 +38,9 @@ def check_electricity(
     """Re-solve the operator's program of every period and scenario at the loads (M, T) of the routes.
 
     Dispatch: stated columns within the program's rows (1e-7 of the row's size), cost equal to the optimum
-    (1e-7). Prices: distance of the stated lambda, pi (all buses, conditional on the scenario) from the
-    optimal dual face, relative to the largest price of the period and scenario (1e-7). ``intervals``: also
+    (1e-7). Prices: distance of the stated lambda, pi (all buses) and of what they make of the stations' prices, all
+    conditional on the scenario, from the optimal dual face, each relative to itself or the import price (1e-7): beside
+    one absurd number, which a face without limits holds, all others would pass. ``intervals``: also
     find each station's price interval. Raises ArithmeticError when a program can't be solved.
     """
     stations, periods = len(instance.stations), len(instance.periods)
@@ -91,21 +88,24 @@ class _Face:
             self.session.close()
 
     def distance(self, active: Array, reactive: Array) -> tuple[float, str]:
-        """min d: some point of the face is within d * (largest stated price) of the stated prices."""
-        program, price = self.program, self.program.price
-        stated = np.concatenate([active, reactive]) / price
-        if not np.isfinite(stated).all():
+        """min d: some point of the face is within d * max(|price|, import price) of every stated price."""
+        program, price, instance = self.program, self.program.price, self.program.instance
+        entries: list[tuple[str, list[int], list[float], float]] = []
+        for b, bus in enumerate(instance.buses):
+            entries.append((f"lambda {bus.id}", [self.active[b]], [1.0], float(active[b] / price)))
+            entries.append((f"pi {bus.id}", [self.reactive[b]], [1.0], float(reactive[b] / price)))
+        for station in instance.stations:
+            b, tan = instance.bus_index[station.bus], station.tan_phi
+            value = float((active[b] + tan * reactive[b]) / price)
+            entries.append((f"station {station.id}", [self.active[b], self.reactive[b]], [1.0, tan], value))
+        if not all(math.isfinite(value) for *_, value in entries):
             return math.nan, f"a stated price is not finite, {program.where}"
-        size = max(float(np.abs(stated).max()), _LEAST_PRICE)
         model = _copy(self.model)
         d = model.add_variable("distance", 0.0, math.inf, cost=1.0)
-        names = [f"lambda {b.id}" for b in program.instance.buses] + [
-            f"pi {b.id}" for b in program.instance.buses
-        ]
-        columns = np.concatenate([self.active, self.reactive])
-        for name, column, value in zip(names, columns, stated, strict=True):
-            model.add_row(name + " from above", [column, d], [1.0, -size], -math.inf, value)
-            model.add_row(name + " from below", [column, d], [1.0, size], value, math.inf)
+        for name, columns, factors, value in entries:
+            size = max(abs(value), 1.0)
+            model.add_row(name + " from above", [*columns, d], [*factors, -size], -math.inf, value)
+            model.add_row(name + " from below", [*columns, d], [*factors, size], value, math.inf)
         session = HighsSession(model)
         try:
             solved = session.solve()
@@ -113,8 +113,9 @@ class _Face:
             session.close()
         if solved.status != "optimal" or solved.x is None:
             return math.nan, f"the optimal dual face could not be searched ({solved.status}), {program.where}"
-        off = np.abs(solved.x[columns] - stated)
-        return float(solved.x[d]), f"{names[int(np.argmax(off))]}, {program.where}"
+        x = solved.x
+        off = [abs(float(np.dot(f, x[c])) - v) / max(abs(v), 1.0) for _, c, f, v in entries]
+        return float(x[d]), f"{entries[int(np.argmax(off))][0]}, {program.where}"
 
     def interval(self, m: int) -> tuple[float, float]:
         """[least, largest] lambda + tan(phi) pi at station m over the face; infinite where unlimited."""

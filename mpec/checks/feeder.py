@@ -30,6 +30,13 @@ ACTIVE = 2e-7
 """Relative slack below which a row of the operator's program counts as binding: twice the tolerance of a
 dispatch, so that a load which is meant to sit on a kink, and does so to 1e-7, has the kink's prices."""
 
+NOISE = 1e-9
+"""Slack below this share of a row's size is a solver's rounding."""
+
+SLACKNESS = 1e-7
+"""What the slack of binding sides may be worth, as a share of serving everything by import. The bounding model allows
+more (mpec.hour_dispatch.leeway), and the same sides to bind."""
+
 _FLOOR = 1e-3
 """Rows are judged relative to their own size, but not finer than this share of the feeder's throughput."""
 
@@ -67,7 +74,8 @@ class Dispatch:
 class FeederProgram:
     """One program, for loads ``load_kw`` (M,). Attributes name the columns and rows of ``model``.
 
-    ``throughput_kw``: the unit of power; default: base load, station loads and available wind together.
+    ``throughput_kw``: the unit of power; default: base load and station loads together, more is never moved. Wind that
+    can't get out is no measure of anything: in its terms half a kW too much would count as none.
     """
 
     def __init__(
@@ -81,8 +89,8 @@ class FeederProgram:
         self.available = np.array(
             [instance.wind[self.scenario.id, self.period.id, f.id] for f in instance.wind_farms], dtype=float
         )
-        total = float(self.base_kw.sum() + self.load.sum() + self.available.sum())
-        self.unit = throughput_kw or total or 1.0
+        total = float(self.base_kw.sum() + self.load.sum())
+        self.unit = throughput_kw or total or float(self.available.sum()) or 1.0
         feeder = instance.feeder
         self.price = next(
             (c for c in (self.period.import_price_per_kwh, feeder.voll_per_kwh) if c > 0.0), 1.0
@@ -267,14 +275,17 @@ class FeederProgram:
         """A model whose points are the optimal multipliers y, scaled; columns of lambda and pi (B,).
 
         Row per primal column: c_j - (A'y)_j = 0, >= 0 at its lower bound, <= 0 at its upper bound;
-        likewise the sign of y_i by the side on which row i binds.
+        likewise the sign of y_i by the side on which row i binds. What slack the sides have that count as binding
+        may be worth SLACKNESS in all: multipliers of a limit that the load is beyond by a hair belong to another price.
         """
         model, x, face = self.model, self.optimum.x, LinearModel("optimal dual face")
         activity = model.activity(x)
+        worth, constant = np.zeros(model.rows), 0.0
         for i, name in enumerate(model.row_names):
             low, high, thin = model.row_lower[i], model.row_upper[i], ACTIVE * self.row_size[i]
             at_low, at_high = activity[i] - low <= thin, high - activity[i] <= thin
             face.add_variable(name, -math.inf if at_high else 0.0, math.inf if at_low else 0.0)
+            worth[i] = _felt(activity[i], low, high, at_low, at_high, self.row_size[i])
         by_column = model.matrix().tocsc()
         for j, name in enumerate(model.column_names):
             thin = ACTIVE * self.size[j]
@@ -284,4 +295,18 @@ class FeederProgram:
             lower = -math.inf if at_low else model.cost[j]
             upper = math.inf if at_high else model.cost[j]
             face.add_row(name, by_column.indices[entries], by_column.data[entries], lower, upper)
+            felt = _felt(x[j], model.lower[j], model.upper[j], at_low, at_high, self.size[j])
+            worth[by_column.indices[entries]] -= felt * by_column.data[entries]
+            constant += felt * model.cost[j]
+        felt_rows = np.flatnonzero(worth)
+        if len(felt_rows):
+            face.add_row("slackness", felt_rows, worth[felt_rows], -math.inf, SLACKNESS - constant)
         return face, np.array(self.active), np.array(self.reactive)
+
+
+def _felt(value: float, low: float, high: float, at_low: bool, at_high: bool, size: float) -> float:
+    """How far a value is from the one side at which it counts as binding; 0 for what a solver's rounding explains."""
+    if at_low == at_high:
+        return 0.0
+    off = value - (low if at_low else high)
+    return off if abs(off) > NOISE * size else 0.0
