@@ -140,7 +140,9 @@ def _routes(instance: Instance, routes: Sequence[ReadRoute], traffic: Traffic) -
     least = np.array([_least_listed(traffic, route) for route in routes], float)
     return {
         "route_validity": validity,
-        "charging_plan": _worst_route([v for v, _, _ in plans], [f"{label}: {w}" for _, w, label in plans]),
+        "charging_plan": _worst_route(
+            [v for v, _, _ in plans], [f"{label}: {w}" for _, w, label in plans], "energy"
+        ),
         "route_cost": _worst_route(
             list(relative_difference(cost, traffic.route_cost)), [route.label for route in routes]
         ),
@@ -157,13 +159,13 @@ def _least_listed(traffic: Traffic, route: ReadRoute) -> float:
     return float(traffic.cheapest_used[route.pair, route.period])
 
 
-def _worst_route(values: Sequence[float], labels: Sequence[str]) -> Residual:
+def _worst_route(values: Sequence[float], labels: Sequence[str], kind: ToleranceKind = "flow") -> Residual:
     value, where = 0.0, ""
     for candidate, label in zip(values, labels, strict=True):
         known = math.inf if math.isnan(candidate) else float(candidate)
         if known > value:
             value, where = known, label
-    return Residual(value, "flow", where)
+    return Residual(value, kind, where)
 
 
 def _flows(
@@ -186,7 +188,8 @@ def _flows(
         for route in routes
     ]
     return {
-        "flow_sign": _worst_route(negative, [route.label for route in routes]),
+        # Exactly: many slices of next to nothing below zero add up.
+        "flow_sign": _worst_route(negative, [route.label for route in routes], "exact"),
         "station_load": table("load_kw", traffic.load_kw, MT),
         "demand_served": table("modified_demand", traffic.vehicles, NT),
         "demand_data": table("demand", demand, NT),

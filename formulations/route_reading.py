@@ -64,11 +64,12 @@ def read_routes(instance: Instance, stated: Any) -> tuple[list[ReadRoute], str]:
 
 
 def plan_violation(instance: Instance, route: ReadRoute) -> tuple[float, str]:
-    """The largest violation of (16)-(21) by a plan, relative to the battery, and where. 0 if outside."""
+    """The largest violation of (16)-(21) by a plan, relative to what it charges (or, if more, to a thousandth of
+    the battery), and where. 0 if outside."""
     if route.outside or route.pair < 0:
         return 0.0, ""
     pair = instance.pairs[route.pair]
-    battery = abs(pair.max_kwh) if pair.max_kwh else 1.0
+    size = max(sum(abs(kwh) for _, kwh in route.plan), 1e-3 * abs(pair.max_kwh)) or 1.0
     # A declared plan is accepted with finitely many digits; game and judge are restricted to it as it is.
     allowance = 0.0 if instance.route_set is None else SLACK_KWH
     found: list[tuple[float, str]] = []
@@ -86,7 +87,7 @@ def plan_violation(instance: Instance, route: ReadRoute) -> tuple[float, str]:
         found.append((max(energy - pair.max_kwh, pair.min_kwh - energy), f"leaving node {road.to_node}"))
     found.append((pair.final_kwh - energy, "final energy"))
     value, where = max((math.inf if math.isnan(v) else v, text) for v, text in found)
-    return max((value - allowance) / battery, 0.0), where
+    return max((value - allowance) / size, 0.0), where
 
 
 def _read(instance: Instance, item: Any, number: int) -> ReadRoute:

@@ -18,7 +18,7 @@ from instances.model import Instance
 
 Array = np.ndarray[Any, Any]
 
-ToleranceKind = Literal["exact", "price", "flow", "capacity", "dispatch", "tariff", "profit"]
+ToleranceKind = Literal["exact", "price", "energy", "flow", "capacity", "dispatch", "tariff", "profit"]
 
 ROUNDING_SHARE = 1e-9
 """Times the judge's tolerances (1e-7) this is what sums of the largest entries round off."""

@@ -28,6 +28,7 @@ from typing import Any
 import numpy as np
 
 from formulations.route_records import RouteSet
+from formulations.routes import route_set
 from instances.model import Instance
 from mpec import result_folder, tolerances
 from mpec.checks import bound, electricity, equations, users
@@ -70,11 +71,14 @@ def certify(
     """Judge a point and its claims against ``instance``. Never raises for what the point or the claims hold.
 
     recheck      outcome of re-proving the bound; without it CERTIFIED is out of reach
-    routes       the RouteSet that the bound covers, if it is at hand: used routes must belong to it
+    routes       the RouteSet that the bound covers: used routes must belong to it (none: that of a confirmed bound)
     pessimistic_seconds  for bounding the least profit over the followers' answers; 0: leave it out
     """
     began = time.perf_counter()
     point = equilibrium.point
+    if routes is None and point is not None and recheck is not None and recheck.state == "confirmed":
+        # What the bound does not cover is no equilibrium beside it.
+        routes = route_set(instance)
     found = judge_point(instance, point, routes, intervals=True) if point is not None else _Findings([])
     checks = list(found.checks)
     lower = found.profit if point is not None and found.passed else None
@@ -86,7 +90,11 @@ def certify(
     assumed = tuple(dict.fromkeys((*ms.assumed, *(recheck.assumed if recheck else ()))))
     tie: Pessimistic | None = None
     if lower is not None and point is not None and found.answer is not None and pessimistic_seconds > 0:
-        tie = least_profit(instance, point, found.answer, routes=routes, seconds=pessimistic_seconds)
+        try:
+            tie = least_profit(instance, point, found.answer, routes=routes, seconds=pessimistic_seconds)
+        except ArithmeticError as error:
+            checks.append(failed("worst_answer", 0.0, f"the answer can't be taken up: {error}"))
+            lower = gap = None
     verdict = _verdict(equilibrium, checks, gap, target_gap, recheck, assumed)
     every = AllRoutes(None)
     if lower is not None and point is not None and found.answer is not None:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from mpec.exact_sums import exact_dual_bound
 from mpec.linear_model import LinearModel
 from mpec.solvers.highs import HighsSession
 from mpec.solvers.session import SolverError, Transposed, dual_bound
@@ -61,6 +62,8 @@ class _Tree:
         self.lower, self.upper = np.array(model.lower, float), np.array(model.upper, float)
         self.lower[self.whole] = np.ceil(self.lower[self.whole])
         self.upper[self.whole] = np.floor(self.upper[self.whole])
+        # An open end makes anything of a reduced cost that is 0 but for rounding: those are added up exactly.
+        self.open = not (np.isfinite(self.lower).all() and np.isfinite(self.upper).all())
         # Of a minimisation of -sign * cost: dual_bound's form.
         self.cost = -self.sign * np.array(model.cost, float)
 
@@ -80,6 +83,8 @@ class _Tree:
         return known, None
 
     def _shown(self, cost: Array, duals: Array, low: Array, high: Array) -> float:
+        if self.open:
+            return self._exactly(cost, -self.sign * duals, low, high)
         return dual_bound(cost, -self.sign * duals, self.rows, (low, high), self.transposed)
 
     def _empty(self, low: Array, high: Array) -> bool:
@@ -89,10 +94,19 @@ class _Tree:
             return False
         ray = ray / float(np.abs(ray).max())
         nothing = np.zeros_like(self.cost)
+        if self.open:
+            return any(self._exactly(nothing, sign * ray, low, high) > 0.0 for sign in (1.0, -1.0))
         return any(
             dual_bound(nothing, sign * ray, self.rows, (low, high), self.transposed) > 0.0
             for sign in (1.0, -1.0)
         )
+
+    def _exactly(self, cost: Array, duals: Array, low: Array, high: Array) -> float:
+        """As dual_bound, by rational numbers."""
+        model = self.model.copy()
+        model.cost, model.constant, model.maximise = cost.tolist(), 0.0, False
+        model.lower, model.upper = low.tolist(), high.tolist()
+        return exact_dual_bound(model, duals.tolist())
 
     def branch(self, x: Array | None, lower: Array, upper: Array) -> tuple[int, float] | None:
         """The integer column to split, and below what; None if none is left."""

@@ -68,7 +68,7 @@ def said_empty(model: LinearModel, solver: str, *, seconds: float) -> tuple[str,
     """Whether a model has a point: how it is known that it has none; a point, if one was found; what else stands in
     the way of saying so, empty if nothing. Raises SolverMissing where ``solver`` can't be used."""
     asked = copy(model)
-    asked.cost, asked.constant = [0.0] * model.columns, 0.0
+    asked.cost, asked.constant, asked.maximise = [0.0] * model.columns, 0.0, True
     if not any(model.integer):
         x = HighsSession(asked).solve().x
         return (

@@ -17,6 +17,7 @@ from mpec.equilibrium import Point
 TOLERANCES: dict[str, float] = {
     "exact": 0.0,
     "price": 1e-9,
+    "energy": 1e-9,
     "flow": 1e-7,
     "capacity": 1e-7,
     "dispatch": 1e-7,

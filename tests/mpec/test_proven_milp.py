@@ -146,3 +146,28 @@ def test_emptiness_is_proven_and_a_point_is_handed_out() -> None:
     assert says == ""
     assert x is not None
     assert doubt == "the solver highs says optimal"
+
+
+def open_ended() -> LinearModel:
+    """A reduced cost of 0.1 + 0.4 - 0.5, which is no 0, on a column without an end: x = 2^56 is a point."""
+    model = LinearModel("open", maximise=True)
+    x = model.add_variable("x", 0.0, np.inf)
+    z = model.add_variable("z", 0.0, 1.0, integer=True)
+    model.add_row("a", [x, z], [0.1, 1.0], lower=0.1 * 2.0**56)
+    model.add_row("b", [x], [-0.5], upper=-1.0)
+    model.add_row("c", [x], [0.4], upper=0.4 * 2.0**56)
+    return model
+
+
+def test_an_open_column_is_bounded_by_rational_numbers_or_not_at_all() -> None:
+    assert proven_bound(open_ended(), seconds=10.0).bound >= 0.0
+    says, x, _ = said_empty(open_ended(), "highs", seconds=10.0)
+    assert says == ""
+    assert x is not None
+
+
+def test_an_interrupted_proof_shows_nothing_empty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a minimisation, too: nothing proven is -inf there."""
+    monkeypatch.setattr(second_opinions, "PROOF_SECONDS", 0.0)
+    model = next(m for m in (drawn(s, maximise=False) for s in range(12)) if not np.isinf(enumerated(m)))
+    assert said_empty(model, "highs", seconds=30.0)[0] == ""
