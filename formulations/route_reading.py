@@ -69,7 +69,10 @@ def plan_violation(instance: Instance, route: ReadRoute) -> tuple[float, str]:
     if route.outside or route.pair < 0:
         return 0.0, ""
     pair = instance.pairs[route.pair]
-    size = max(sum(abs(kwh) for _, kwh in route.plan), 1e-3 * abs(pair.max_kwh)) or 1.0
+    # Never more than the battery: the route set's own rounding is a share of that.
+    size = (
+        min(max(sum(abs(kwh) for _, kwh in route.plan), 1e-3 * abs(pair.max_kwh)), abs(pair.max_kwh)) or 1.0
+    )
     # A declared plan is accepted with finitely many digits; game and judge are restricted to it as it is.
     allowance = 0.0 if instance.route_set is None else SLACK_KWH
     found: list[tuple[float, str]] = []
