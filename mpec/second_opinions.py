@@ -89,6 +89,9 @@ def said_empty(model: LinearModel, solver: str, *, seconds: float) -> tuple[str,
         names.append(name)
         if solved.status != "infeasible":
             return "", solved.x, f"the solver {name} says {solved.status}"
-    found = findings(model)
-    doubt = f"{found[0]}: no solver's word is taken, and a proof took too long" if found else ""
+    found, doubt = findings(model), ""
+    if found:
+        doubt = f"{found[0]}: no solver's word is taken, and a proof took too long"
+    elif len(names) < 2:
+        doubt = f"only {names[0]} says that it has no point, and a proof took too long; another solver helps (scip)"
     return f"says {' and '.join(names)}", None, doubt

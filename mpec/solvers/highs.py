@@ -217,7 +217,7 @@ class HighsSession:
     def _run(self, mip: bool, cutoff: float | None) -> None:
         highs = self._highs
         if cutoff is None or not mip:
-            highs.run()
+            self._start()
             return
         sign = -1.0 if self.model.maximise else 1.0
 
@@ -227,9 +227,16 @@ class HighsSession:
 
         highs.cbMipInterrupt += stop
         try:
-            highs.run()
+            self._start()
         finally:
             highs.cbMipInterrupt -= stop
+
+    def _start(self) -> None:
+        """Run; once more with a scheduler of our own where somebody else's HiGHS in this process (Pyomo's) began with
+        another number of threads: all objects share one, and HiGHS then refuses to run."""
+        if self._highs.run() == highspy.HighsStatus.kError:
+            self._highs.resetGlobalScheduler(True)
+            self._highs.run()
 
     def infeasibility_ray(self) -> Array | None:
         """Row multipliers that show the LP relaxation infeasible (Farkas); None where HiGHS has none to give.
@@ -241,7 +248,7 @@ class HighsSession:
         highs.setOptionValue("presolve", "off")
         highs.setOptionValue("solver", "simplex")
         highs.clearSolver()
-        highs.run()
+        self._start()
         ray = None
         if highs.getModelStatus() == _S.kInfeasible:
             _, found, values = highs.getDualRay()
@@ -312,7 +319,7 @@ class HighsSession:
             highs.setOptionValue("primal_feasibility_tolerance", tolerance)
             highs.setOptionValue("dual_feasibility_tolerance", tolerance)
             highs.setOptionValue("mip_feasibility_tolerance", whole)
-            highs.run()
+            self._start()
             if highs.getModelStatus() in _STATUS and highs.getModelStatus() != _S.kInfeasible:
                 break
         highs.setOptionValue("mip_feasibility_tolerance", tolerances.MIP_FEASIBILITY)
