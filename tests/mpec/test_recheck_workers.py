@@ -28,6 +28,7 @@ from mpec.random_games import Size, random_game
 from mpec.recheck import recheck_bound
 from mpec.replay_state import Replay
 from mpec.replayed_hours import Found, Premises, Refuted, Stated, hour_bound
+from mpec.second_opinions import Opinion
 from mpec.solvers import SolverMissing
 
 MAIN = os.getpid()
@@ -68,8 +69,8 @@ def broken_round(result: Equilibrium) -> Equilibrium:
     record = copy.deepcopy(result.bound_record)
     assert record is not None
     step = record["steps"][record["best"]]
-    local = next(h["local"] for h in step["hours"] if h["local"] is not None)
-    rows = [row for claims in local["rounds"] for row in claims["intervals"] if row[0] == "road_flow"]
+    rounds = [claims for h in step["hours"] if h["local"] is not None for claims in h["local"]["rounds"]]
+    rows = [row for claims in rounds for row in claims["intervals"] if row[0] == "road_flow"]
     rows[0][3] = 0.5 * (rows[0][2] + rows[0][3])
     return replace(result, bound_record=record)
 
@@ -133,7 +134,7 @@ def failing(premises: Premises, stated: Stated) -> Found:
 
 
 def too_low(premises: Premises, stated: Stated) -> Found:
-    return Found(-1e9)
+    return Found(Opinion(-1e9))
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -220,7 +221,9 @@ def test_cutoffs_that_nothing_needs_are_not_proven_and_the_others_are(
         told = hour_bound(premises, stated)
         final = stated.bound == stubborn and not stated.relaxed
         tries = sum(s.bound == stubborn and not s.relaxed for s in asked)
-        return replace(told, bound=told.bound + 1.0) if final and tries == 1 else told
+        if not (final and tries == 1):
+            return told
+        return replace(told, opinion=replace(told.opinion, bound=told.opinion.bound + 1.0))
 
     monkeypatch.setattr(replay, "hour_bound", weaker)
     assert recheck_bound(day).state == "confirmed"
