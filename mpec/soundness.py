@@ -218,16 +218,18 @@ def _settled(
     upper = min((r.upper_bound for r in results.values() if r.upper_bound is not None), default=None)
     if upper is None or exact.best is None or exact.prices is None or not _beyond(exact.best, upper):
         return exact
-    fixed = best_answer(follower.instance, exact.prices, LONGER * effort.exact, routes=routes)
+    # SCIP keeps boxes to 1e-9 absolutely: prices of 1e-4 are then a hair outside, and not allowed.
+    prices = within_caps(follower.instance, exact.prices[None])[0]
+    fixed = best_answer(follower.instance, prices, LONGER * effort.exact, routes=routes)
     if fixed.best is not None and _beyond(fixed.best, upper):
         return replace(exact, best=fixed.best)
-    if _no_answer_above(fixed, upper, follower, exact.prices):
+    if _no_answer_above(fixed, upper, follower, prices):
         row.exact_status, row.exact_best = f"{exact.status}, {CLEARED}", fixed.best
         return replace(exact, best=fixed.best, status=row.exact_status)
     row.exact_status = f"{exact.status}, {UNSETTLED}"
     row.violations.append(
         f"{UNSETTLED}: SCIP has a point worth {exact.best!r} above the bound {upper!r}; at its prices"
-        f" {exact.prices.tolist()} it ended as {fixed.status} in [{fixed.best!r}, {fixed.bound!r}]"
+        f" {prices.tolist()} it ended as {fixed.status} in [{fixed.best!r}, {fixed.bound!r}]"
     )
     return replace(exact, best=None, status=row.exact_status)
 
