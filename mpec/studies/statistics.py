@@ -30,7 +30,9 @@ def spread(values: Sequence[float]) -> Spread | None:
         return None
     array = np.asarray(values, float)
     sd = float(array.std(ddof=1)) if len(array) > 1 else None
-    return Spread(len(array), float(array.max()), float(array.mean()), sd, float(array.min()))
+    best, worst = float(array.max()), float(array.min())
+    # The mean of equal numbers may be rounded past them.
+    return Spread(len(array), best, min(max(float(array.mean()), worst), best), sd, worst)
 
 
 def sd_interval(values: Sequence[float]) -> tuple[float, float] | None:

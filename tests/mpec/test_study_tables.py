@@ -293,3 +293,12 @@ def test_budgets_are_grouped_and_the_common_one_found():
     assert small.gaps == pytest.approx((0.10, 0.09))
     assert (small.failed, large.failed) == (1, 0)
     assert common_budget({case.game: budgets_of(case) for case in cases}) == (10, 20)
+
+
+@pytest.mark.parametrize("value", [60.06, 0.1, 0.7, 1.0 / 3.0, 126.40000000000002])
+def test_the_mean_lies_between_worst_and_best(value: float) -> None:
+    """Of equal numbers, too, whose mean floating point puts beyond them: error bars have no negative length."""
+    for count in (3, 6, 7):
+        found = spread([value] * count)
+        assert found is not None
+        assert found.worst <= found.mean <= found.best
