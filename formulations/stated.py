@@ -146,16 +146,11 @@ def place(labels: dict[str, list[str]], axes: Sequence[str], index: Iterable[Any
     return ", ".join(labels[axis][int(i)] for axis, i in zip(axes, index, strict=True))
 
 
-def scale(expected: Array, *, of: Array | None = None) -> Array:
-    """What a deviation from ``expected`` is divided by: |expected|, or a share of the largest; never 0.
-
-    ``of``: where the largest is looked for, default ``expected`` itself.
-    """
+def scale(expected: Array, share: float = FLOOR_SHARE) -> Array:
+    """What a deviation from ``expected`` is divided by: |expected|, or a share of the largest; never 0."""
     size = np.abs(expected)
-    pool = size if of is None else np.abs(of)
-    finite = pool[np.isfinite(pool)]
-    largest = float(finite.max(initial=0.0))
-    return np.asarray(np.maximum(size, FLOOR_SHARE * largest if largest > 0.0 else 1.0))
+    largest = float(size[np.isfinite(size)].max(initial=0.0))
+    return np.asarray(np.maximum(size, share * largest if largest > 0.0 else 1.0))
 
 
 def own_scale(expected: Array) -> Array:
@@ -164,9 +159,7 @@ def own_scale(expected: Array) -> Array:
     A share of the largest would let a small station exceed its limit by what is nothing to a large one. The least is
     what rounding in the largest explains.
     """
-    size = np.abs(expected)
-    largest = float(size[np.isfinite(size)].max(initial=0.0))
-    return np.asarray(np.maximum(size, ROUNDING_SHARE * largest if largest > 0.0 else 1.0))
+    return scale(expected, ROUNDING_SHARE)
 
 
 def relative_difference(stated: Array, expected: Array) -> Array:

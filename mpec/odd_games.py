@@ -6,13 +6,16 @@ Solvers' bounds of mixed-integer models were false on such games, with ordinary 
 from __future__ import annotations
 
 from dataclasses import fields, replace
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 from instances.model import Instance
 
-Record = TypeVar("Record")
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Record = TypeVar("Record", bound="DataclassInstance")
 
 
 def with_wide_roads(game: Instance, seed: int) -> Instance:
@@ -99,4 +102,4 @@ def _times(game: Instance, factor: float, names: tuple[str, ...], part: str) -> 
 def _multiplied(record: Record, factor: float, names: tuple[str, ...]) -> Record:
     """A record with some numbers multiplied; those that are not given stay so."""
     new = {n: getattr(record, n) * factor for n in names if getattr(record, n) is not None}
-    return replace(record, **new)  # type: ignore[type-var]
+    return replace(record, **new)

@@ -38,6 +38,15 @@ def verdict_of(forged: Equilibrium) -> tuple[str, float | None]:
     return judged.verdict, outcome.upper_bound
 
 
+def with_record(honest: Equilibrium, bound: float, record: dict[str, Any]) -> Equilibrium:
+    """A judged point that claims this bound by this record."""
+    assert honest.point is not None
+    worth = honest.point.profit
+    return replace(
+        honest, bound_record=record, upper_bound=bound, lower_bound=worth, status="feasible", bounds=()
+    )
+
+
 def partition(road: list[float], price: list[float]) -> dict[str, Any]:
     return {
         "road_points": {"0": road}, "cheapest_points": {}, "price_points": {"0": price}, "dispatch_pairs": [],
@@ -123,14 +132,7 @@ def test_a_load_beyond_its_station_is_refused() -> None:
     record = one_step(game, bound, part, shares, [[0.0], [load]])
     with pytest.raises(RecordError, match="beyond its station's capacity"):
         read_derivation(record, routes)
-    forged = replace(
-        judged,
-        bound_record=record,
-        upper_bound=bound,
-        lower_bound=judged.point.profit,
-        status="feasible",
-        bounds=(),
-    )
+    forged = with_record(judged, bound, record)
     verdict, shown = verdict_of(forged)
     assert verdict != "CERTIFIED"
     assert shown is None or shown >= better.point.profit
@@ -254,14 +256,7 @@ def test_no_bound_rests_on_coefficients_that_solvers_delete(kind: str, choices: 
     if kind == "monolithic":
         hours = [part | {"bill_loads": []}]
         record = {"kind": kind, "upper_bound": bound, "infeasible": False, "hours": hours}
-    forged = replace(
-        poor,
-        bound_record=record,
-        upper_bound=bound,
-        lower_bound=poor.point.profit,
-        status="feasible",
-        bounds=(),
-    )
+    forged = with_record(poor, bound, record)
     verdict, shown = verdict_of(forged)
     assert verdict != "CERTIFIED"
     assert shown is None or shown >= truth * (1 - 1e-9)

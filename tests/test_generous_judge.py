@@ -6,12 +6,13 @@ A hostile reading found them. Each comes with a bound that the same game's hones
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
 import instances
-from instances.model import Bus, Instance, Line, WindFarm
+from instances.model import Bus, Instance, Line, TariffMode, WindFarm
 from mpec.certificate import certify, judge_point
 from mpec.equilibrium import Point
 from mpec.followers.answer import follow
@@ -42,10 +43,10 @@ def answered(game: Instance, *prices: float) -> Point:
     return point
 
 
-def two_stations(mode: str = "fixed", **second: object) -> Instance:
+def two_stations(mode: TariffMode = "fixed", **second: Any) -> Instance:
     """`closed-form-price` with a second station B, different as given."""
-    game = instances.load("closed-form-price").select(tariff=mode)  # type: ignore[arg-type]
-    other = replace(game.stations[0], id="B", **second)  # type: ignore[arg-type]
+    game = instances.load("closed-form-price").select(tariff=mode)
+    other = replace(game.stations[0], id="B", **second)
     rates = {("B", t): row for (_, t), row in game.tariff.items()}
     return replace(game, stations=(*game.stations, other), tariff={**game.tariff, **rates})
 

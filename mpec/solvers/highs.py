@@ -9,10 +9,10 @@ from typing import Any
 
 import highspy
 import numpy as np
-import scipy.sparse as sp
 
 from mpec import tolerances
 from mpec.linear_model import LinearModel
+from mpec.solvers.highs_hessian import hessian_of
 from mpec.solvers.quiet_highs import quiet_highs
 from mpec.solvers.refused_models import refusal
 from mpec.solvers.session import Solved, SolverError, SolverMissing, Status
@@ -99,24 +99,7 @@ class HighsSession:
             raise SolverMissing(
                 "HiGHS has no quadratic objective beside integer columns; use solver gurobi or scip"
             )
-        n = self.model.columns
-        square = sp.csc_matrix((np.array(products.values), (products.first, products.second)), shape=(n, n))
-        hessian = (square + square.T).tocsc()
-        used = np.unique(np.concatenate([products.first, products.second]))
-        sign = -1.0 if self.model.maximise else 1.0
-        eigenvalues = np.linalg.eigvalsh(sign * hessian[used][:, used].toarray())
-        if eigenvalues.min() < -1e-9 * max(1.0, float(np.abs(eigenvalues).max())):
-            raise SolverMissing(
-                f"HiGHS solves convex quadratic objectives only (eigenvalue {eigenvalues.min():.6g});"
-                " use solver gurobi or scip"
-            )
-        lower = sp.tril(hessian, format="csc")
-        passed = highspy.HighsHessian()
-        passed.dim_ = n
-        passed.format_ = highspy.HessianFormat.kTriangular
-        passed.start_ = lower.indptr.astype(np.int32)
-        passed.index_ = lower.indices.astype(np.int32)
-        passed.value_ = lower.data
+        passed = hessian_of(self.model)
         if self._highs.passHessian(passed) == highspy.HighsStatus.kError:
             raise SolverError(f"HiGHS refused the quadratic objective of {self.model.name!r}")
 
