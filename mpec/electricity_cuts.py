@@ -19,9 +19,6 @@ from mpec.tolerances import BOUND_MARGIN
 
 Array = np.ndarray
 
-NOTHING = 1e-12
-"""A reduced cost below this share of the terms it is made of is 0."""
-
 
 @dataclass(frozen=True)
 class BillCut:
@@ -39,7 +36,7 @@ def bill_cut(solver: DispatchSolver, t: int, load: Array) -> BillCut:
 
         V(P) >= fixed + load cost . P + sum_i y_i (y_i > 0 ? lower_i : upper_i) - y_i B_i P + sum_j min(0, d_j) z_max_j,
 
-    d = cost - A'y. Wrong multipliers make the cut weak, never false.
+    d = cost - A'y, z_max all loads together where a decision has no end. Wrong multipliers make it weak, never false.
     """
     load, period_h = np.maximum(np.asarray(load, float), 0.0), solver.instance.period_h
     level, slope, size = 0.0, np.zeros(len(load)), 0.0
@@ -57,29 +54,13 @@ def _proven(solver: DispatchSolver, t: int, s: int, load: Array) -> tuple[float,
     y = np.array(solver.scenario(t, s, load, interval=False).multiplier)
     side = np.where(y > 0.0, data.lower, data.upper)
     y, side = np.where(np.isfinite(side), y, 0.0), np.where(np.isfinite(side), side, 0.0)
-    y = _affordable(data.cost, program.rows, data.upper_decision, y)
-    reduced = data.cost - program.rows.T @ y
-    made_of = np.abs(data.cost) + np.abs(program.rows).T @ np.abs(y)
-    # What is 0 but for rounding: no decision is so large that it would be felt.
-    less = np.where(reduced < -NOTHING * made_of, reduced, 0.0)
-    lost = np.where(less < 0.0, less * np.where(less < 0.0, data.upper_decision, 0.0), 0.0)
-    level = data.fixed_cost + float(y @ side) + float(lost.sum())
-    size = abs(data.fixed_cost) + float(np.abs(y * side).sum()) + float(np.abs(lost).sum())
-    if not np.isfinite(level):
-        raise SolverError(f"the operator's multipliers prove nothing at {load.tolist()} kW")
-    return level, data.load_cost - program.by_load.T @ y, size
-
-
-def _affordable(cost: Array, rows: Array, most: Array, y: Array) -> Array:
-    """The multipliers scaled down, if need be, until no decision without an upper end looks cheaper than nothing; what
-    rounding leaves of a marginal source's reduced cost would prove nothing at all. Such decisions cost something."""
-    reduced = cost - rows.T @ y
-    missed = np.isinf(most) & (reduced < 0.0)
-    if not missed.any():
-        return y
-    paid = cost[missed]
-    share = float(np.max(-reduced[missed] / paid)) if (paid > 0.0).all() else 1.0
-    return np.asarray(y * max(0.0, 1.0 - share * (1.0 + 1e-9) - 1e-15))
+    reduced = np.minimum(data.cost - program.rows.T @ y, 0.0)
+    # Imports are >= 0: emergency supplies, which have no end of their own, give no more than all that is drawn.
+    endless = np.isinf(data.upper_decision)
+    cheapest = float(reduced[endless].min(initial=0.0))
+    lost = reduced[~endless] * data.upper_decision[~endless]
+    terms = np.concatenate([[data.fixed_cost], y * side, lost, [cheapest * data.base_p.sum()]])
+    return float(terms.sum()), data.load_cost + cheapest - program.by_load.T @ y, float(np.abs(terms).sum())
 
 
 def idle_cost(solver: DispatchSolver, t: int) -> float:

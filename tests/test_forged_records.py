@@ -184,6 +184,20 @@ def test_multipliers_that_are_a_little_too_dear_still_prove_something(
         assert cut.level + float(cut.slope @ (share * load)) <= cost + 1e-6 * (1.0 + abs(cost))
 
 
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.95])
+def test_where_not_to_serve_is_cheaper_than_to_import_tangents_touch(share: float) -> None:
+    """Emergency supplies, which have no end, cost less than nothing beside the import that they replace."""
+    game = instances.load("ieee33-road16")
+    game = replace(game, feeder=replace(game.feeder, voll_per_kwh=0.1))
+    solver, load = DispatchSolver(game), share * np.array([s.capacity_kw for s in game.stations])
+    for t in (6, 7, 8):
+        cut, cost = bill_cut(solver, t, load), float(solver.prices(t, load[None])[1][0])
+        assert cut.level + float(cut.slope @ load) == pytest.approx(cost, rel=1e-6)
+        for other in (0.1 * load, 0.5 * load, 1.04 * load):
+            true = float(solver.prices(t, other[None])[1][0])
+            assert cut.level + float(cut.slope @ other) <= true + 1e-7 * (1.0 + abs(true))
+
+
 @pytest.mark.parametrize("seed", [1, 4, 13, 28, 31, 34, 43])
 def test_tangents_of_random_operators_touch_their_cost_and_never_exceed_it(seed: int) -> None:
     game = drawn_kind(seed, Size()).game(seed)
